@@ -1,0 +1,1 @@
+labtasks/dodo.py

@@ -1,0 +1,163 @@
+"""The pipeline: what is wanted becomes a sealed artifact, by the least work that is safe.
+
+    key -> in the store? done -> base -> layer -> sources -> steps -> trace -> sealed
+
+`produce` is that line. Every step of it has a room of its own; here they only follow one another.
+Knows nothing of doit.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from labtasks import digest, objfs, reuse, source
+from labtasks.abi import check_pin
+from labtasks.attempt import Attempt, say
+from labtasks.digest import Digest
+from labtasks.error import BuildError
+from labtasks.key import Wanted, World
+from labtasks.lab import Lab
+from labtasks.reuse import Below, Candidate, Decision
+from labtasks.store import Manifest, Store
+
+NEARLY_FULL = 0.5
+"""Share of the jobs from which a step is announced as nearly a full build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How somebody wants it: `world` pins it, `retry` builds what is known not to build, `force`
+    overrides the ABI rules, `echo` shows the log on the terminal.
+    """
+
+    world: World = None
+    retry: bool = False
+    force: bool = False
+    echo: bool = False
+
+
+def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """The artifact, made if need be. Raises BuildError, UserError or InfraError."""
+    found = store.get(want.kind, want.key)
+    if found:
+        return found
+    if want.kind == "src":
+        return source.checkout(lab, store, want)
+    if want.kind == "build":
+        return _compose(lab, store, want, request)
+    if want.kind == "objfs":
+        return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
+    base = produce(lab, store, want.base, request) if want.base else None
+    with store.lock(want.kind, want.key, want.name):
+        found = store.get(want.kind, want.key)
+        if found:
+            return found
+        known = None if request.retry else store.failure(want.kind, want.key)
+        if known:
+            raise BuildError(
+                f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
+                hint=f"`doit retry=yes {want.name}` tries again",
+            )
+        return _climb(lab, store, want, base, request)
+
+
+def _climb(
+    lab: Lab, store: Store, want: Wanted, base: Manifest | None, request: Request
+) -> Manifest:
+    """Down the ladder until a rung holds."""
+    below = Below(digest=base.digest, stack=tuple(base.stack)) if base else None
+    found = reuse.candidates(lab, store, want, below)
+    decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    if decision.rung in ("cutoff", "trace") and decision.base:
+        return _alias(store, want, decision, decision.base, base)
+    notes = []
+    if base and want.base:
+        notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
+    for note in notes:
+        say(f"{want.name}: note: {note}")
+    _announce(want, decision)
+    attempt = Attempt(
+        lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
+    )
+    try:
+        with attempt.built(decision) as built:
+            return attempt.seal(built, decision)
+    except BuildError as error:
+        if decision.rung == "clean":
+            raise
+        say(f"{want.name}: the incremental build failed ({error.message.splitlines()[0]})")
+        clean = Decision(rung="clean", why=f"an incremental build on {decision.why} failed")
+        _announce(want, clean)
+        with attempt.built(clean) as built:
+            return attempt.seal(built, clean)
+
+
+def _announce(want: Wanted, decision: Decision) -> None:
+    base = f" on {decision.base.manifest.name}" if decision.base else ""
+    say(f"{want.name}: {decision.rung}{base}: {decision.why}")
+    if decision.rung == "incremental" and decision.jobs_total:
+        share = decision.jobs / decision.jobs_total
+        size = "nearly a full build: " if share > NEARLY_FULL else ""
+        say(
+            f"{want.name}: {size}about {min(decision.jobs, decision.jobs_total)} of "
+            f"{decision.jobs_total} jobs to run again, some {decision.seconds:.0f} s"
+        )
+
+
+def _alias(
+    store: Store, want: Wanted, decision: Decision, candidate: Candidate, base: Manifest | None
+) -> Manifest:
+    """The wanted artifact is one that exists: record that, and why."""
+    origin = candidate.manifest
+    manifest = msgspec.structs.replace(
+        origin,
+        key=want.key,
+        commit=want.commit.id,
+        tree=want.commit.tree,
+        date=want.commit.date,
+        subject=want.commit.subject,
+        inputs=list(want.inputs),
+        below=list(base.stack) if base else [],
+        below_digest=base.digest if base else "",
+        rung=decision.rung,
+        base=f"{origin.kind}:{origin.commit[:12]}",
+        why=decision.why,
+        seconds=0.0,
+        jobs=0,
+        finished=time.time(),
+    )
+    store.publish(manifest, trace=candidate.trace, tree=None)
+    say(f"{want.name}: is {origin.name} ({decision.rung}): {decision.why}")
+    return manifest
+
+
+def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """The obj-fs of a commit: sources, world and kernel objects in one stack, nothing copied."""
+    kernel_want, src_want = want.on
+    kernel = produce(lab, store, kernel_want, request)
+    src = produce(lab, store, src_want, request)
+    parts = [("src", src.digest), ("world", kernel.below_digest), ("kernel", kernel.digest)]
+    manifest = Manifest(
+        kind="build",
+        key=want.key,
+        family=want.family,
+        digest=Digest(digest.key_of(parts)),
+        commit=want.commit.id,
+        tree=want.commit.tree,
+        built_from=want.commit.tree,
+        date=want.commit.date,
+        subject=want.commit.subject,
+        inputs=list(want.inputs),
+        stack=[*kernel.stack, *kernel.below],
+        below=list(src.stack),
+        below_digest=src.digest,
+        rung="composed",
+        why=f"kernel by {kernel.rung}, sources by {src.rung}",
+        reproduce=f"doit build:{want.commit.id}",
+        finished=time.time(),
+    )
+    store.publish(manifest, trace=None, tree=None)
+    return manifest

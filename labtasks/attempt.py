@@ -1,0 +1,261 @@
+"""One build of one artifact: trees put in place, steps run, reads collected, files sealed.
+
+`built` runs the steps and gives what they made, in a scratch folder; `seal` turns that into an
+artifact of the store. Knows nothing of ladders: the decision is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtasks import builder, digest, failure, key, layer, process, source, tracing
+from labtasks.builder import Trees, Workspace
+from labtasks.error import BuildError, InfraError, UserError
+from labtasks.git import TreeId
+from labtasks.key import Wanted, World
+from labtasks.lab import Lab
+from labtasks.layer import Entry, LayerId
+from labtasks.reuse import Candidate, Decision
+from labtasks.store import Failure, Manifest, Store
+from labtasks.trace import Trace
+
+
+def say(text: str) -> None:
+    """One calm line about what happens."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What the steps made, not yet sealed. `seen` is this run's trace, `trace` joined with its
+    base's; `entries` are the new layer's, `files` what the object tree shows in all.
+    """
+
+    space: Workspace
+    log: Path
+    seconds: float
+    tracer: str
+    seen: Trace | None
+    trace: Trace | None
+    entries: list[Entry]
+    files: dict[str, Entry]
+    strays: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One artifact to be built on a base. `below` is its world or toolchain, `echo` shows the
+    log, `notes` go into the manifest.
+    """
+
+    lab: Lab
+    store: Store
+    want: Wanted
+    below: Manifest | None = None
+    echo: bool = False
+    notes: tuple[str, ...] = ()
+
+    @contextlib.contextmanager
+    def built(self, decision: Decision) -> Iterator[Built]:
+        """Run the steps. Raises BuildError when one fails, InfraError when the machine did,
+        UserError for a missing tool or a sealed file that was changed by hand.
+        """
+        lab, store, want = self.lab, self.store, self.want
+        key.check_tools(lab)
+        src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
+        trees = self._trees(decision.base, src)
+        checked = self._check(decision.base, trees)
+        try:
+            with builder.workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+                yield self._run(space, decision, src, checked)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise process.no_space(error) from None
+            raise
+
+    def _trees(self, base: Candidate | None, src: Manifest) -> Trees:
+        below = self.below
+        touch_src: tuple[str, ...] = ()
+        stack = tuple(base.manifest.stack) if base else ()
+        high = len(stack) >= self.lab.settings.depth
+        if base:
+            touch_src = base.changed_src
+        elif below:
+            diff = self.lab.repository.diff(TreeId(below.built_from), self.want.commit.tree)
+            touch_src = tuple(c.path for c in diff if c.status != "D")
+        return Trees(
+            src=tuple(src.stack),
+            obj=() if high else stack,
+            flat=stack if high else (),
+            below=tuple(below.stack) if below else (),
+            touch_src=touch_src,
+            touch_obj=_read_objects(base) if base else (),
+            newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
+        )
+
+    def _check(self, base: Candidate | None, trees: Trees) -> frozenset[str] | None:
+        """Refuse files changed by hand: those the base's build read, or all. What was checked."""
+        reads = base.trace.reads if base and base.trace else None
+        self._refuse_altered(trees, reads)
+        return reads
+
+    def _refuse_altered(self, trees: Trees, reads: frozenset[str] | None) -> None:
+        def below(prefix: str) -> list[str] | None:
+            if reads is None:
+                return None
+            return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
+
+        store = self.store
+        bad = layer.altered(store.layers, trees.src, below("src/"))
+        bad += layer.altered(store.layers, (*trees.obj, *trees.flat, *trees.below), below("obj/"))
+        if bad:
+            owners = store.owners(bad[0].split("/")[0])
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise UserError(
+                f"sealed file changed by hand: {store.layers / bad[0]}{more}",
+                hint=f"`doit clean {' '.join(owners)}` and build again; nothing was built on it",
+            )
+
+    def _run(
+        self, space: Workspace, decision: Decision, src: Manifest, checked: frozenset[str] | None
+    ) -> Built:
+        want, lab = self.want, self.lab
+        part = lab.recipe.parts[want.kind]
+        log = self.store.log(f"{want.kind}-{want.commit.short}")
+        tracer = tracing.choose(lab.settings.tracer, part)
+        started = time.monotonic()
+        space.prepare(log)
+        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        seconds = time.monotonic() - started
+        if ended.code:
+            self._failed(space, decision, log, ended.code)
+        stack = (*space.trees.obj, *space.trees.flat, *space.trees.below)
+        under = layer.merged(self.store.layers, stack)
+        links = {f"src/{path}": target for path, target in src.links.items()}
+        links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
+        seen = tracing.collect(tracer, space, part, links)
+        if seen and checked is not None:
+            self._refuse_altered(space.trees, seen.reads - checked)
+        strays = space.strays()
+        entries = space.harvest()
+        return Built(
+            space=space,
+            log=log,
+            seconds=seconds,
+            tracer=tracer,
+            seen=seen,
+            trace=_joined(decision.base, seen),
+            entries=entries,
+            files=layer.overlaid(layer.merged(self.store.layers, space.trees.obj), entries),
+            strays=strays,
+        )
+
+    def _failed(self, space: Workspace, decision: Decision, log: Path, code: int) -> None:
+        want = self.want
+        if code < 0 or code in (128 + 9, 128 + 15):
+            raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
+        error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
+        if self.store.free_bytes() < 1 << 20 or "No space left on device" in error:
+            raise process.no_space(OSError(errno.ENOSPC, error, str(self.lab.cache)))
+        step = space.steps[-1].text
+        if decision.rung == "clean":
+            found = Failure(
+                commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
+            )
+            self.store.remember(want.kind, want.key, found)
+        by_hand = failure.shell_line(step, self.lab.recipe.env, space.places())
+        raise BuildError(
+            f"{want.name} does not build: {error}\n  log: {log}\n  step: {by_hand}",
+            hint=f"`doit retry=yes {want.name}` builds it again",
+        )
+
+    def seal(self, built: Built, decision: Decision) -> Manifest:
+        """Publish what was built. What it read outside its declared inputs joins its key."""
+        want, lab = self.want, self.lab
+        part = lab.recipe.parts[want.kind]
+        notes = list(self.notes)
+        if built.strays:
+            notes.append(f"the build wrote into its sources: {', '.join(built.strays[:3])}")
+        if built.seen:
+            reads = [p.removeprefix("src/") for p in built.seen.reads if p.startswith("src/")]
+            new = key.widen(lab, want.kind, want.commit, reads)
+            if new:
+                notes.append(f"reads outside its declared inputs join its key: {' '.join(new)}")
+                want = key.wanted(lab, want.kind, want.commit, self._world())
+        for note in notes[len(self.notes) :]:
+            say(f"{want.name}: note: {note}")
+        jobs = len(built.seen.names) if built.seen else 0
+        trees = built.space.trees
+        manifest = Manifest(
+            kind=want.kind,
+            key=want.key,
+            family=want.family,
+            digest=content_digest(built.files, part.outputs, part.volatile),
+            commit=want.commit.id,
+            tree=want.commit.tree,
+            built_from=want.commit.tree,
+            date=want.commit.date,
+            subject=want.commit.subject,
+            inputs=list(want.inputs),
+            stack=[LayerId(f"{want.kind[0]}{digest.of_bytes(os.urandom(16))[:15]}"), *trees.obj],
+            below=list(trees.below),
+            below_digest=self.below.digest if self.below else "",
+            rung=decision.rung,
+            base=decision.base.manifest.name if decision.base else "",
+            why=decision.why,
+            steps=list(built.space.steps),
+            seconds=round(built.seconds, 3),
+            jobs=jobs,
+            jobs_total=len(built.trace.names) if built.trace else 0,
+            newest=_newest(built.entries, trees.newest),
+            tracer=built.tracer,
+            warnings=notes,
+            reproduce=f"doit {want.kind}:{want.commit.id}",
+            log=str(built.log),
+            host=platform.node(),
+            finished=time.time(),
+        )
+        self.store.publish(manifest, trace=built.trace, tree=built.space.scratch / "layer")
+        ran = f"{jobs} jobs, " if jobs else ""
+        say(f"{want.name}: built: {ran}{built.seconds:.1f} s, digest {manifest.digest[:12]}")
+        return manifest
+
+    def _world(self) -> World:
+        base = self.want.base
+        if base is None:
+            return "image" if self.want.kind == "kernel" else None
+        return "image" if base.kind == "toolchain" else base.commit
+
+
+def content_digest(
+    files: dict[str, Entry], outputs: tuple[str, ...], volatile: tuple[str, ...]
+) -> digest.Digest:
+    """The digest of an object tree's outputs."""
+    return layer.content_digest(files, layer.matcher(outputs, volatile))
+
+
+def _read_objects(base: Candidate) -> tuple[str, ...]:
+    """Objects of a changed world that the base's build read: make must see them as new."""
+    if base.trace is None:
+        return base.changed_obj
+    return tuple(p for p in base.changed_obj if f"obj/{p}" in base.trace.reads)
+
+
+def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:
+    """An incremental build's trace with its base's; half of one would prove nothing."""
+    if base is None or seen is None:
+        return seen
+    return base.trace.joined(seen) if base.trace else None
+
+
+def _newest(entries: list[Entry], before: float) -> float:
+    return max([before, *(e.mtime / 1e9 for e in entries if e.type == "f")])

@@ -1,0 +1,92 @@
+"""doit commands that are no tasks: `doit explain kind:ref`, `doit verify kind:ref`.
+
+Each ends with 0 when the answer is yes, 1 when it is no, 3 when the question was wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from doit.cmd_base import Command
+
+from labtasks import config, process, tasks
+from labtasks.error import LabError, UserError
+
+
+class _Ask(Command):  # type: ignore[misc]
+    """A command about artifacts, named `kind:ref`."""
+
+    doc_usage = "KIND:REF ..."
+    kinds: tuple[str, ...] = tasks.KINDS
+
+    def execute(self, _options: Any, names: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks import loader  # noqa: PLC0415
+
+        process.terminate_on_sigterm()
+        sys.excepthook = loader._calm  # noqa: SLF001
+        try:
+            if not names:
+                raise UserError(f"{self.name}: of what?", hint=f"doit {self.name} kernel:HEAD")
+            session = loader.open_session()
+            codes = []
+            for name in names:
+                kind, _, ref = name.partition(":")
+                if kind not in self.kinds or not ref:
+                    hint = config.nearest(kind, self.kinds)
+                    raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
+                codes.append(self.answer(session, kind, ref))
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return 3
+        return max(codes)
+
+    def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
+        """Answer for one artifact: 0 or 1."""
+        raise NotImplementedError
+
+
+class Explain(_Ask):
+    """Print every input of a key, and which rung of the ladder held or would hold."""
+
+    name = "explain"
+    doc_purpose = "why an artifact was built, skipped, or would be"
+
+    def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
+        """Print the explanation; always 0."""
+        from labtasks.explain import explain  # noqa: PLC0415
+
+        for line in explain(session.lab, session.store, session.want(kind, ref)):
+            sys.stdout.write(f"{line}\n")
+        return 0
+
+
+class Verify(_Ask):
+    """Rebuild clean and compare file by file."""
+
+    name = "verify"
+    doc_purpose = "rebuild an artifact clean and compare digests"
+    kinds = ("toolchain", "world", "kernel")
+
+    def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
+        """0 when every output is the same, 1 when not."""
+        from labtasks import artifact, verify  # noqa: PLC0415
+
+        want = session.want(kind, ref)
+        how = tasks.request(session)
+        sealed = artifact.produce(session.lab, session.store, want, how)
+        below = artifact.produce(session.lab, session.store, want.base, how) if want.base else None
+        found = verify.verify(
+            session.lab, session.store, want, sealed, below, echo=session.options.echo
+        )
+        for label, paths in (
+            ("differs", found.differ),
+            ("only in the store", found.only_sealed),
+            ("only in the clean build", found.only_clean),
+        ):
+            for path in paths:
+                sys.stdout.write(f"{want.name}: {label}: {path}\n")
+        verdict = "equal" if found.same else "NOT equal"
+        sys.stdout.write(f"{want.name}: {verdict}: {found.equal} files the same\n")
+        return 0 if found.same else 1

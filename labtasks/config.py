@@ -1,0 +1,70 @@
+"""Read a TOML file into a checked structure, or say what is wrong with it and what was meant.
+
+Knows nothing of labs or recipes: only of structures whose fields are typed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar, get_args, get_type_hints
+
+import msgspec
+
+from labtasks.error import UserError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
+_WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to say about an unknown name: the valid one most like it, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names) or 'none'}"
+
+
+def read(path: Path, structure: type[T]) -> T:
+    """A TOML file as `structure`. Raises UserError naming the file, the key and what was meant."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing", hint="`labtasks init <dir>` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}", hint="it must be UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: {error}", hint="TOML: strings in quotes, lists in []") from None
+    try:
+        return msgspec.convert(data, structure)
+    except msgspec.ValidationError as error:
+        raise _explained(path, structure, str(error)) from None
+
+
+def _explained(path: Path, structure: type[msgspec.Struct], text: str) -> UserError:
+    unknown = _UNKNOWN.search(text)
+    if unknown:
+        name, where = unknown[1], unknown[2] or ""
+        fields = {f for s in _structures(structure) for f in s.__struct_fields__}
+        place = f" in [{where}]" if where else ""
+        return UserError(f"{path}: unknown key {name!r}{place}", hint=nearest(name, fields))
+    wrong = _WRONG.match(text)
+    message = f"{wrong[2]}: {wrong[1]}" if wrong else text
+    return UserError(f"{path}: {message}", hint="docs/recipes.md and `labtasks init` say what fits")
+
+
+def _structures(structure: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
+    """The structure and those its fields hold."""
+    found = {structure}
+    queue = list(get_type_hints(structure).values())
+    while queue:
+        hint = queue.pop()
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in found:
+            found.add(hint)
+            queue.extend(get_type_hints(hint).values())
+        queue.extend(get_args(hint))
+    return found

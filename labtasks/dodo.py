@@ -1,0 +1,33 @@
+"""The way of a commit, one kind of artifact after the other. `doit build:<ref>` takes it."""
+
+from labtasks.tasks import DOIT_CONFIG, tasks
+
+__all__ = ["DOIT_CONFIG"]
+
+
+def task_src():
+    return tasks("src", "the sources of a commit, without .git")
+
+
+def task_toolchain():
+    return tasks("toolchain", "what builds a kernel where no world is built")
+
+
+def task_world():
+    return tasks("world", "the world's objects")
+
+
+def task_kernel():
+    return tasks("kernel", "the kernel's objects, on a world")
+
+
+def task_build():
+    return tasks("build", "sources, world and kernel as one obj-fs")
+
+
+def task_objfs():
+    return tasks("objfs", "the obj-fs as a file-system image")
+
+
+def task_boot():
+    return tasks("boot", "start what was built and wait for its success line")

@@ -1,0 +1,30 @@
+"""The two families of refusals: what a person can mend, and what the machine did.
+
+Knows nothing of who prints them. Each carries a hint that says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """Something stopped the work; `hint` says what to do. Printed without a traceback."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class UserError(LabError):
+    """The person can mend it: a wrong name, a missing tool, a tree that does not compile."""
+
+
+class BuildError(UserError):
+    """The commit does not build. A fact about the commit, remembered under the artifact's key."""
+
+
+class InfraError(LabError):
+    """The machine failed, not the commit: no space, a killed build. Never remembered."""

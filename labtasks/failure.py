@@ -1,0 +1,40 @@
+"""What a failed build says: the first error of its log, and how to run the step by hand.
+
+Knows nothing of how builds are run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from labtasks.recipe import Places
+
+_ERRORS = (
+    r"(?i)\b(?:fatal )?error\b\s*:",
+    r"undefined reference to",
+    r"don't know how to make",
+    r"No rule to make target",
+    r"\*\*\*.*(?:Error|Stop)",
+    r"(?i)^\S+: not found",
+)
+"""What the first error of a build log looks like, from the most to the least telling."""
+
+
+def first_error(log: Path, patterns: Sequence[str]) -> str:
+    """The line of a build log that says what went wrong first; "" when none looks so."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for pattern in (*patterns, *_ERRORS):
+        search = re.compile(pattern).search
+        for line in lines:
+            if not line.startswith("+ ") and search(line):
+                return line.strip()[:500]
+    return ""
+
+
+def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str:
+    """How a person runs a step by hand, in the sources' root."""
+    env = " ".join(f"{k}={shlex.quote(v)}" for k, v in sorted(environment.items()))
+    return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"

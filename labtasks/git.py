@@ -1,0 +1,184 @@
+"""The git repository: names to commits, trees to differences. The only module that calls git.
+
+Knows nothing of builds. Reads the repository and never changes it; indexes it needs are its own
+temporary files.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NewType
+
+from labtasks import process
+from labtasks.error import UserError
+
+CommitId = NewType("CommitId", str)
+TreeId = NewType("TreeId", str)
+
+_MODES = {"100644": 0o644, "100755": 0o755, "120000": 0o777}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One commit: its id, its tree's id, and its committer date in seconds since 1970."""
+
+    id: CommitId
+    tree: TreeId
+    date: int
+    subject: str
+
+    @property
+    def short(self) -> str:
+        """Twelve digits, enough for a person and for any repository of this size."""
+        return self.id[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path that differs between two trees. `status` is A, M, D or T; `blob` is the new one."""
+
+    status: str
+    path: str
+    mode: str
+    blob: str
+
+
+class Repository:
+    """A git repository, bare or not, at `path`. Raises UserError when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        found = process.query(
+            ["git", "-C", str(path), "rev-parse", "--absolute-git-dir", "--is-shallow-repository"]
+        )
+        if found.code:
+            raise UserError(
+                f"no git repository at {path}",
+                hint="set `repository` in lab.toml to a clone (or `labtasks demo` for the demo)",
+            )
+        git_dir, shallow = found.text.split("\n")[:2]
+        self.git_dir = Path(git_dir)
+        self.shallow = shallow == "true"
+
+    def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
+        argv = ["git", f"--git-dir={self.git_dir}", *args]
+        answer = process.query(argv, data=data, env=env)
+        if answer.code:
+            raise UserError(
+                f"git {args[0]}: {answer.error.strip() or 'failed'}",
+                hint="`git fsck` in the repository tells whether objects are missing",
+            )
+        return answer.output
+
+    def commit(self, ref: str) -> Commit:
+        """The commit that `ref` names (sha, short sha, tag, branch, HEAD~3)."""
+        argv = ["git", f"--git-dir={self.git_dir}", "log", "-1", "--no-show-signature"]
+        fmt = "--format=%H%x00%T%x00%ct%x00%s"
+        answer = process.query([*argv, fmt, "--end-of-options", f"{ref}^{{commit}}", "--"])
+        if answer.code:
+            raise UserError(f"{ref!r} is not a commit of {self.git_dir}", hint=self._ref_hint(ref))
+        sha, tree, date, subject = answer.text.rstrip("\n").split("\0", 3)
+        return Commit(id=CommitId(sha), tree=TreeId(tree), date=int(date), subject=subject)
+
+    def _ref_hint(self, ref: str) -> str:
+        """What to do about a ref that does not resolve, from git's own words."""
+        if process.query(["git", f"--git-dir={self.git_dir}", "rev-parse", "HEAD"]).code:
+            return "the repository has no commit yet"
+        answer = process.query(
+            ["git", f"--git-dir={self.git_dir}", "rev-parse", "--verify", f"{ref}^{{commit}}"]
+        )
+        if "ambiguous" in answer.error:
+            names = [
+                line.split()[1] for line in answer.error.splitlines() if line.startswith("hint:   ")
+            ]
+            return f"several objects begin so ({', '.join(names)}): give more digits"
+        if self.shallow:
+            return "the clone is shallow: `git fetch --unshallow` brings the older commits"
+        return "`git log` shows what there is; `git fetch` brings what is missing"
+
+    def ids(self, tree: TreeId, paths: tuple[str, ...]) -> dict[str, str]:
+        """The object id of each path in a tree; "absent" where there is none. "." is the tree."""
+        return {path: object_id for path, (object_id, _) in self._objects(tree, paths).items()}
+
+    def which_are_files(self, tree: TreeId, paths: tuple[str, ...]) -> list[str]:
+        """Those of `paths` that are files or symbolic links of a tree."""
+        return [p for p, (_, kind) in self._objects(tree, paths).items() if kind == "blob"]
+
+    def _objects(self, tree: TreeId, paths: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+        if not paths:
+            return {}
+        names = "".join(f"{tree}\n" if p == "." else f"{tree}:{p}\n" for p in paths)
+        text = self._git("cat-file", "--batch-check", data=os.fsencode(names)).decode()
+        found = {}
+        for path, line in zip(paths, text.splitlines(), strict=True):
+            words = line.rsplit(" ", 2)
+            absent = words[-1] in ("missing", "ambiguous")
+            found[path] = ("absent", "") if absent else (words[0], words[1])
+        return found
+
+    def diff(self, old: TreeId, new: TreeId) -> tuple[Change, ...]:
+        """Every path that differs, without rename detection."""
+        if old == new:
+            return ()
+        raw = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new).decode(
+            errors="surrogateescape"
+        )
+        fields = raw.split("\0")
+        changes = []
+        for meta, path in zip(fields[0:-1:2], fields[1::2], strict=True):
+            _, mode, _, blob, status = meta.split(" ")
+            changes.append(Change(status=status[0], path=path, mode=mode, blob=blob))
+        return tuple(changes)
+
+    def is_ancestor(self, old: CommitId, new: CommitId) -> bool:
+        """Whether `new` descends from `old` (or is it)."""
+        argv = ["git", f"--git-dir={self.git_dir}", "merge-base", "--is-ancestor", old, new]
+        return process.query(argv).code == 0
+
+    def read(self, tree: TreeId, path: str) -> str:
+        """A file's text in a tree; empty when it is not there."""
+        answer = process.query(
+            ["git", f"--git-dir={self.git_dir}", "cat-file", "blob", f"{tree}:{path}"]
+        )
+        return answer.output.decode(errors="replace") if answer.code == 0 else ""
+
+    def files(self, tree: TreeId) -> dict[str, tuple[int, str]]:
+        """Path -> (mode, blob id) of every file and symbolic link of a tree."""
+        raw = self._git("ls-tree", "-r", "-z", tree).decode(errors="surrogateescape")
+        found = {}
+        for line in raw.split("\0")[:-1]:
+            meta, path = line.split("\t", 1)
+            mode, _, blob = meta.split(" ")
+            if mode in _MODES:  # 160000 is a submodule: git itself leaves an empty folder
+                found[path] = (_MODES[mode], blob)
+        return found
+
+    def write_tree(self, tree: TreeId, into: Path, index: Path) -> None:
+        """Write every file of `tree` below `into`, an empty folder. `index` is a scratch file."""
+        env = {"GIT_INDEX_FILE": str(index)}
+        self._git("read-tree", tree, env=env)
+        self._checkout(into, env)
+
+    def write_paths(
+        self, tree: TreeId, changes: tuple[Change, ...], into: Path, index: Path
+    ) -> None:
+        """Write the new content of changed paths below `into`, with their attributes in force."""
+        env = {"GIT_INDEX_FILE": str(index)}
+        wanted = {c.path: (c.mode, c.blob) for c in changes if c.mode in _MODES}
+        parents = {str(p) for path in wanted for p in Path(path).parents}
+        rules = sorted(str(Path(p) / ".gitattributes") for p in parents)
+        for path, blob in self.ids(tree, tuple(rules)).items():
+            if blob != "absent":
+                wanted.setdefault(path, ("100644", blob))
+        lines = "".join(f"{mode} {blob}\t{path}\0" for path, (mode, blob) in wanted.items())
+        self._git("update-index", "-z", "--index-info", env=env, data=os.fsencode(lines))
+        self._checkout(into, env)
+
+    def _checkout(self, into: Path, env: dict[str, str]) -> None:
+        workers = ["-c", "checkout.workers=0", "-c", "checkout.thresholdForParallelism=200"]
+        self._git(*workers, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
+
+    def blob_of_file(self, path: Path, name: str) -> str:
+        """The id git would give a file's content, its attributes for `name` applied."""
+        return self._git("hash-object", f"--path={name}", str(path)).decode().strip()

@@ -1,0 +1,214 @@
+"""What decides an artifact: a list of labelled values, hashed into its key or shown by `explain`.
+
+Both come from the same list, so they cannot drift. Everything in it is known from git and from
+configuration alone, without a checkout and without anything having been built. Knows nothing of
+what the store holds, except which undeclared inputs earlier builds were seen to read.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from labtasks import digest, process
+from labtasks.digest import Key
+from labtasks.error import UserError
+from labtasks.git import Commit
+from labtasks.lab import Lab
+
+Kind = Literal["src", "toolchain", "world", "kernel", "build", "objfs"]
+Inputs = tuple[tuple[str, str], ...]
+World = Commit | Literal["image"] | None
+"""The world a kernel is wanted on: a pinned commit's, the test VM's own, or its own commit's."""
+
+_NONE = Key("")
+
+_FORMAT = "1"
+"""Changed when sealed artifacts of an earlier labtasks must not be taken any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One artifact somebody wants: what decides it, and the artifacts it is made from.
+
+    `family` is the key without sources: artifacts of one family differ by their commits only.
+    """
+
+    kind: Kind
+    commit: Commit
+    inputs: Inputs
+    key: Key
+    family: Key
+    on: tuple[Wanted, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """How a person calls it: kind and short commit."""
+        return f"{self.kind}:{self.commit.short}"
+
+    @property
+    def base(self) -> Wanted | None:
+        """The world or toolchain under a kernel."""
+        return self.on[0] if self.kind == "kernel" and self.on else None
+
+
+def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
+    """What `kind` of a commit is made from. `world` pins the kernel's world, or names none."""
+    if kind == "src":
+        return _wanted(kind, commit, [("format", _FORMAT), ("tree .", commit.tree)])
+    if kind == "build":
+        below = wanted(lab, "kernel", commit, world)
+        src = wanted(lab, "src", commit, world)
+        return _wanted(kind, commit, [("src", src.key), ("kernel", below.key)], below, src)
+    if kind == "objfs":
+        below = wanted(lab, "build", commit, world)
+        return _wanted(kind, commit, [("build", below.key), ("image", lab.settings.image)], below)
+    if kind not in lab.recipe.parts:
+        have = ", ".join(lab.recipe.parts)
+        raise UserError(f"recipe {lab.recipe.name} has no {kind}", hint=f"it has: {have}")
+    pairs = _settings(lab, kind)
+    family = digest.key_of(pairs)
+    pairs += _trees(lab, kind, commit)
+    base = _base(lab, commit, world) if kind == "kernel" else None
+    if base:
+        pairs.append((base.kind, base.key))
+    return _wanted(kind, commit, pairs, *([base] if base else []), family=family)
+
+
+def _wanted(
+    kind: Kind, commit: Commit, pairs: list[tuple[str, str]], *on: Wanted, family: Key = _NONE
+) -> Wanted:
+    key = digest.key_of([("kind", kind), *pairs])
+    return Wanted(kind=kind, commit=commit, inputs=tuple(pairs), key=key, family=family, on=on)
+
+
+def _base(lab: Lab, commit: Commit, world: World) -> Wanted | None:
+    if world == "image":
+        has = "toolchain" in lab.recipe.parts
+        return wanted(lab, "toolchain", commit, world) if has else None
+    if "world" not in lab.recipe.parts:
+        return None
+    return wanted(lab, "world", world or commit, None)
+
+
+def _settings(lab: Lab, kind: Kind) -> list[tuple[str, str]]:
+    """Everything but the sources: recipe text, environment, files, places, the builder."""
+    recipe = lab.recipe
+    part = recipe.parts[kind]
+    pairs = [("format", _FORMAT), ("recipe", recipe.name), ("part", kind)]
+    pairs += [(f"step {n}", text) for n, text in enumerate(part.steps, 1)]
+    pairs += [("outputs", " ".join(part.outputs)), ("volatile", " ".join(part.volatile))]
+    pairs += [(f"env {name}", value) for name, value in sorted(recipe.env.items())]
+    pairs += [
+        (f"file {name}", digest.of_bytes(text.encode()))
+        for name, text in sorted(recipe.files.items())
+    ]
+    pairs += [("sources at", recipe.places.src), ("objects at", recipe.places.obj)]
+    return pairs + list(identity(lab))
+
+
+def _trees(lab: Lab, kind: Kind, commit: Commit) -> list[tuple[str, str]]:
+    """Git's ids of the declared inputs, and of those that builds were seen to read besides."""
+    declared = tuple(lab.recipe.parts[kind].inputs)
+    if "." in declared:
+        return [("tree .", commit.tree)]
+    more = tuple(widened(lab, kind))
+    found = lab.repository.ids(commit.tree, declared + more)
+    pairs = [(f"tree {path}", found[path]) for path in declared]
+    return pairs + [(f"tree {path} (seen to be read)", found[path]) for path in more]
+
+
+def _widened_file(lab: Lab) -> Path:
+    return lab.cache / "widened.json"
+
+
+def widened(lab: Lab, kind: str) -> list[str]:
+    """Undeclared inputs that builds of this recipe and kind were seen to read."""
+    try:
+        known: dict[str, list[str]] = json.loads(_widened_file(lab).read_text())
+    except (OSError, ValueError):
+        return []
+    return known.get(f"{lab.recipe.name}.{kind}", [])
+
+
+def widen(lab: Lab, kind: Kind, commit: Commit, reads: Iterable[str]) -> list[str]:
+    """Remember reads (paths in the tree) outside the declared inputs; returns the new ones.
+
+    A file at the root widens by itself, a deeper one by its directory.
+    """
+    declared = lab.recipe.parts[kind].inputs
+    if "." in declared:
+        return []
+    known = widened(lab, kind)
+    covered = (*declared, *known)
+    outside = tuple(p for p in reads if not any(p == c or p.startswith(f"{c}/") for c in covered))
+    files = lab.repository.which_are_files(commit.tree, outside)
+    homes = {str(Path(path).parent) if "/" in path else path for path in files}
+    new = sorted(p for p in homes if not any(p.startswith(f"{q}/") for q in homes))
+    if new:
+        file = _widened_file(lab)
+        everything = json.loads(file.read_text()) if file.exists() else {}
+        everything[f"{lab.recipe.name}.{kind}"] = sorted({*known, *new})
+        scratch = file.with_suffix(".new")
+        scratch.write_text(json.dumps(everything, indent=1))
+        scratch.replace(file)
+    return new
+
+
+def identity(lab: Lab) -> Inputs:
+    """The builder: its system's release, and what its tools say of their version.
+
+    Asking compilers takes longer than everything else here, so the answers are kept for as long
+    as the tools' files stay the same. Raises UserError for a missing tool.
+    """
+    commands = lab.recipe.identity
+    tools = [process.which(c.split()[0], package=_package(lab, c.split()[0])) for c in commands]
+    stamps = [_stamp(Path(p)) for p in (*tools, "/etc/os-release")]
+    about = json.dumps([commands, stamps])
+    memory = lab.cache / "identity.json"
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if known.get("about") != about:
+        answers = [("builder", _system())]
+        for command in commands:
+            said = process.query(["sh", "-c", command])
+            answers.append((f"builder {command}", said.text.strip() or said.error.strip()))
+        known = {"about": about, "answers": answers}
+        memory.write_text(json.dumps(known))
+    return tuple((label, value) for label, value in known["answers"])
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        info = path.stat()
+    except OSError:
+        return []
+    return [info.st_size, info.st_mtime_ns]
+
+
+def _system() -> str:
+    try:
+        release = platform.freedesktop_os_release()
+        return f"{release.get('ID', '')} {release.get('VERSION_ID', '')} {platform.machine()}"
+    except OSError:
+        return f"{platform.system()} {platform.release()} {platform.machine()}"
+
+
+def _package(lab: Lab, command: str) -> str:
+    return lab.recipe.tools.get(command, "")
+
+
+def check_tools(lab: Lab) -> None:
+    """Every tool a recipe names is there. Raises UserError naming the first that is not."""
+    if platform.system() != "Linux":
+        return
+    for command, package in lab.recipe.tools.items():
+        if not shutil.which(command):
+            process.which(command, package=package)

@@ -1,0 +1,161 @@
+"""A lab: lab.toml next to dodo.py, and what follows from it.
+
+`Lab` is what every later room is given: the repository, the bound recipe, the cache. Reading it
+runs no command and touches no repository; both wait until somebody asks.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from labtasks import config
+from labtasks.error import UserError
+from labtasks.git import Repository
+from labtasks.recipe import Bound, Places, bind, find
+from labtasks.recipe import load as load_recipe
+
+FILE = "lab.toml"
+DEMO = "demo"
+
+Meta = msgspec.Meta
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """lab.toml as written. The descriptions are its reference: `labtasks init` prints them."""
+
+    repository: Annotated[
+        str,
+        Meta(description='The git clone to build from: a path, or "demo" for the demo OS.'),
+    ]
+    recipe: Annotated[
+        str,
+        Meta(description="How it is built: freebsd, linux, demo, or the path of a .toml file."),
+    ]
+    builder: Annotated[Literal["local"], Meta(description="Where it is built: this machine.")] = (
+        "local"
+    )
+    cache: Annotated[str, Meta(description="Where artifacts, layers, locks and logs live.")] = (
+        "cache"
+    )
+    layers: Annotated[
+        Literal["auto", "overlay", "copy"],
+        Meta(
+            description="How object trees are cloned: overlay (Linux, instant), copy (anywhere), "
+            "auto takes the best that works here."
+        ),
+    ] = "auto"
+    tracer: Annotated[
+        Literal["auto", "strace", "filemon", "depend", "none"],
+        Meta(
+            description="How the files a build reads are learned: strace (Linux), filemon (FreeBSD "
+            "META_MODE), depend (what compilers leave), none; auto takes the best one here."
+        ),
+    ] = "auto"
+    jobs: Annotated[int, Meta(description="Jobs of one make; 0 means one per processor.", ge=0)] = 0
+    world: Annotated[
+        str,
+        Meta(
+            description='Pin the world: a ref whose world every kernel is built on, "image" to '
+            "build none (the kernel on the tree's own toolchain), empty for each commit's own."
+        ),
+    ] = ""
+    depth: Annotated[
+        int,
+        Meta(description="How many layers an object tree may have before it is flattened.", ge=2),
+    ] = 24
+    image: Annotated[
+        Literal["ext4", "ufs"],
+        Meta(
+            description="The file system that objfs:<ref> exports: ext4 (mke2fs) or ufs (makefs)."
+        ),
+    ] = "ext4"
+    options: Annotated[
+        dict[str, str | bool | int], Meta(description="The recipe's options, by name.")
+    ] = {}
+    files: Annotated[
+        dict[str, str],
+        Meta(
+            description="Files put at {files}/<name> for the steps (kernel configs): paths, "
+            "relative to the lab. They replace the recipe's own of that name."
+        ),
+    ] = {}
+
+
+def _text(value: str | bool | int) -> str:
+    """An option's value as recipes see it; true and false read yes and no."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """One lab: its directory and settings, and `overlay`: whether builds are namespaced."""
+
+    directory: Path
+    settings: Settings
+    overlay: bool
+
+    @cached_property
+    def cache(self) -> Path:
+        """The cache directory, absolute."""
+        return (self.directory / self.settings.cache).absolute()
+
+    @cached_property
+    def jobs(self) -> int:
+        """Jobs of one make."""
+        return self.settings.jobs or os.cpu_count() or 1
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The repository, opened when first asked for. Raises UserError."""
+        name = self.settings.repository
+        path = self.cache / "demo" if name == DEMO else self.directory / Path(name).expanduser()
+        if name == DEMO and not (path / ".git").exists():
+            from labtasks import demo  # noqa: PLC0415 (only the demo lab, only once)
+
+            demo.create_once(path)
+        return Repository(path)
+
+    @cached_property
+    def recipe(self) -> Bound:
+        """The recipe with this lab's options filled in. Raises UserError."""
+        path = find(self.settings.recipe, self.directory)
+        written = load_recipe(path)
+        return bind(
+            written,
+            path=path,
+            settings={k: _text(v) for k, v in self.settings.options.items()},
+            system=platform.system(),
+            places=self._places(in_tree=written.in_tree),
+            files={name: self._file(where) for name, where in self.settings.files.items()},
+        )
+
+    def _places(self, *, in_tree: bool) -> Places:
+        root = "/mnt" if self.overlay else str((self.cache / "lane").resolve())
+        src = f"{root}/src"
+        return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")
+
+    def _file(self, where: str) -> str:
+        path = self.directory / Path(where).expanduser()
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{self.directory / FILE}: [files] {where!r}: {error}",
+                hint="a text file, its path relative to the lab",
+            ) from None
+
+
+def load(directory: Path) -> Lab:
+    """The lab in a directory. Raises UserError when lab.toml is missing or wrong."""
+    settings = config.read(directory / FILE, Settings)
+    if settings.layers == "overlay" and platform.system() != "Linux":
+        raise UserError('layers = "overlay" needs Linux', hint='set layers = "copy" in lab.toml')
+    overlay = settings.layers != "copy" and platform.system() == "Linux"
+    return Lab(directory=directory, settings=settings, overlay=overlay)

@@ -1,0 +1,249 @@
+"""File trees in layers: what is in one, how several merge, whether one was tampered with.
+
+A layer is a folder `layers/<id>` with the tree itself in `t` and a list of its entries in
+`files`. It holds only what differs from the layers under it; what it removes is an entry of type
+`w`, which on Linux is also a whiteout on disk, so that overlayfs can stack the folders as they
+are. Knows nothing of commits, recipes or keys.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NewType
+
+import msgspec
+
+from labtasks import digest
+from labtasks.digest import Digest
+
+LayerId = NewType("LayerId", str)
+
+OPAQUE = "user.overlay.opaque"
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """One path of a layer. `size` in bytes; `mtime` and `ctime` in ns tell cheaply if it changed.
+
+    Types: f file, l symbolic link (`digest` is its target), d directory, o directory that
+    hides the ones below, w whiteout, s something else (a socket, a fifo).
+    """
+
+    path: str
+    type: Literal["f", "l", "d", "o", "w", "s"]
+    mode: int
+    size: int
+    digest: str
+    mtime: int
+    ctime: int
+
+
+Listing = Mapping[str, Entry]
+
+
+def tree_of(layers: Path, layer: LayerId) -> Path:
+    """The folder that holds a layer's tree."""
+    return layers / layer / "t"
+
+
+def entries(layers: Path, layer: LayerId) -> list[Entry]:
+    """A sealed layer's entries. Raises FileNotFoundError when the layer is gone."""
+    data = (layers / layer / "files").read_bytes()
+    return msgspec.json.decode(data, type=list[Entry])
+
+
+def write_entries(layer: Path, found: Sequence[Entry]) -> None:
+    """The last step of making a layer."""
+    (layer / "files").write_bytes(msgspec.json.encode(found))
+
+
+def merged(layers: Path, stack: Iterable[LayerId]) -> dict[str, Entry]:
+    """What a stack of layers (newest first) shows, directories and whiteouts left out."""
+    seen: dict[str, Entry] = {}
+    for layer in reversed(tuple(stack)):
+        overlaid(seen, entries(layers, layer))
+    return seen
+
+
+def overlaid(seen: dict[str, Entry], found: Iterable[Entry]) -> dict[str, Entry]:
+    """A listing with one more layer on top; changed in place and returned."""
+    for entry in found:
+        if entry.type in "wo":
+            _remove(seen, entry.path)
+        if entry.type in "fls":
+            seen[entry.path] = entry
+    return seen
+
+
+def _remove(seen: dict[str, Entry], path: str) -> None:
+    if seen.pop(path, None) is None:
+        for below in [p for p in seen if p.startswith(f"{path}/")]:
+            del seen[below]
+
+
+def scan(
+    tree: Path, *, digest_of: Callable[[str, os.stat_result], str] | None = None
+) -> list[Entry]:
+    """Every entry below `tree`, hashed, sorted by path. `digest_of` replaces reading files."""
+    found = []
+    for path, info in walk(tree):
+        full = tree / path
+        kind: Literal["f", "l", "d", "o", "w", "s"]
+        content = ""
+        if stat.S_ISREG(info.st_mode):
+            kind = "f"
+            content = digest_of(path, info) if digest_of else digest.of_file(full, info.st_size)
+        elif stat.S_ISLNK(info.st_mode):
+            kind, content = "l", os.readlink(full)
+        elif stat.S_ISDIR(info.st_mode):
+            kind = "o" if _opaque(full) else "d"
+        elif stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
+            kind = "w"
+        else:
+            kind = "s"
+        mode, size = stat.S_IMODE(info.st_mode), info.st_size
+        found.append(Entry(path, kind, mode, size, content, info.st_mtime_ns, info.st_ctime_ns))
+    return found
+
+
+def walk(tree: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Path below `tree` and its lstat, parents before children, in order of names."""
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(tree / below) as listing:
+            items = sorted(listing, key=lambda item: item.name)
+        directories = []
+        for item in items:
+            path = f"{below}/{item.name}" if below else item.name
+            yield path, item.stat(follow_symlinks=False)
+            if item.is_dir(follow_symlinks=False):
+                directories.append(path)
+        pending.extend(reversed(directories))
+
+
+def _opaque(directory: Path) -> bool:
+    try:
+        return os.getxattr(directory, OPAQUE, follow_symlinks=False) == b"y"
+    except (OSError, AttributeError):  # no such attribute, or no such call on this system
+        return False
+
+
+def whiteout(path: Path) -> None:
+    """Mark `path` as removed, where the system lets us; its entry says so everywhere."""
+    if hasattr(os, "mknod"):
+        os.mknod(path, stat.S_IFCHR | 0o000, os.makedev(0, 0))
+
+
+def altered(layers: Path, stack: Iterable[LayerId], paths: Iterable[str] | None) -> list[str]:
+    """Files of sealed layers (`paths`, or all) that are no longer what they were sealed as.
+
+    Size and times are compared first, the content only where they differ: copying a store to
+    another disk changes times and no content. Each is named relative to the layers' folder.
+    """
+    wanted = None if paths is None else set(paths)
+    hidden: set[str] = set()
+    bad = []
+    for layer in stack:
+        for entry in entries(layers, layer):
+            if entry.path in hidden or (wanted is not None and entry.path not in wanted):
+                continue
+            if entry.type in "flw":
+                hidden.add(entry.path)
+            if entry.type in "fl" and not _intact(tree_of(layers, layer) / entry.path, entry):
+                bad.append(f"{layer}/t/{entry.path}")
+    return bad
+
+
+def _intact(path: Path, entry: Entry) -> bool:
+    """Whether it is as sealed, its time included: make compares times. Content is read only
+    where the rest leaves doubt."""
+    try:
+        info = path.lstat()
+        if (info.st_size, stat.S_IMODE(info.st_mode), info.st_mtime_ns) != (
+            entry.size, entry.mode, entry.mtime,
+        ):  # fmt: skip
+            return False
+        if info.st_ctime_ns == entry.ctime:
+            return True
+        if entry.type == "l":
+            return os.readlink(path) == entry.digest
+        return not _is_blake3(entry.digest) or digest.of_file(path, info.st_size) == entry.digest
+    except OSError:
+        return False
+
+
+def _is_blake3(text: str) -> bool:
+    """Sources carry git's own object ids, which are shorter."""
+    return len(text) == 64
+
+
+def content_digest(listing: Listing, wanted: Callable[[str], bool]) -> Digest:
+    """The digest of what the wanted files of a listing contain: paths, types, modes, contents."""
+    lines = [
+        f"{path}\0{entry.type}\0{entry.mode:o}\0{entry.digest}"
+        for path, entry in sorted(listing.items())
+        if wanted(path)
+    ]
+    return digest.of_bytes("\n".join(lines).encode(errors="surrogateescape"))
+
+
+@lru_cache(maxsize=64)
+def matcher(globs: tuple[str, ...], but: tuple[str, ...] = ()) -> Callable[[str], bool]:
+    """Whether a path matches one of `globs` and none of `but`. `**` crosses directories."""
+    yes, no = _pattern(globs), _pattern(but)
+    return lambda path: yes.fullmatch(path) is not None and no.fullmatch(path) is None
+
+
+def _pattern(globs: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_regex, globs)) or r"(?!)", re.DOTALL)
+
+
+def _regex(glob: str) -> str:
+    table = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    return "".join(table.get(token, re.escape(token)) for token in tokens)
+
+
+def copy_out(
+    layers: Path, stack: Sequence[LayerId], into: Path, *, whiteouts: bool = False
+) -> None:
+    """Write what a stack shows below `into`, times kept: for systems without overlays, and to
+    make one layer of many. `whiteouts` keeps those that hide something under the stack.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    for layer in reversed(tuple(stack)):
+        for entry in entries(layers, layer):
+            target = into / entry.path
+            if entry.type in "wo" or (entry.type in "fl" and os.path.lexists(target)):
+                remove(target)
+            if entry.type == "w" and whiteouts:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                whiteout(target)
+            elif entry.type in "do":
+                target.mkdir(exist_ok=True)
+                target.chmod(entry.mode | 0o700)
+            elif entry.type in "fl":
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source = tree_of(layers, layer) / entry.path
+                shutil.copy2(source, target, follow_symlinks=False)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole tree, permissions or not."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+
+    def allow(function: Callable[[str], object], name: str, _error: object) -> None:
+        Path(name).parent.chmod(0o700)
+        if not Path(name).is_symlink():
+            Path(name).chmod(0o700)
+        function(name)
+
+    shutil.rmtree(path, onerror=allow)

@@ -1,0 +1,78 @@
+"""doit's way in: which refs a command line names, before dodo.py's tasks are made.
+
+`build:<any ref>` exists because this loader sees the words doit was called with. Importing it
+does nothing, and `doit list` needs neither git nor a network.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from doit import doit_cmd
+from doit.cmd_base import DodoTaskLoader
+from doit.exceptions import InvalidCommand
+
+from labtasks import config, lab, process, tasks
+from labtasks.error import LabError, UserError
+from labtasks.store import Store
+
+
+class Loader(DodoTaskLoader):  # type: ignore[misc]
+    """dodo.py of a lab, with a task for every `kind:ref` on the command line."""
+
+    def load_tasks(self, cmd: Any, pos_args: list[str]) -> Any:
+        """Doit's hook. Refusals end the command with one line and status 3."""
+        process.terminate_on_sigterm()
+        sys.excepthook = _calm
+        try:
+            session = open_session(listing=cmd.name == "list")
+            names = pos_args or (self._default() if cmd.name == "run" else [])
+            for name in names:
+                if ":" in name and "*" not in name:
+                    _check(name)
+                    session.ask(name)
+            tasks.start(session)
+        except LabError as error:
+            raise InvalidCommand(str(error)) from None
+        return super().load_tasks(cmd, pos_args)
+
+    def _default(self) -> list[str]:
+        return list(self.namespace.get("DOIT_CONFIG", {}).get("default_tasks", []))
+
+
+def _check(name: str) -> None:
+    kind, _, ref = name.partition(":")
+    if kind not in tasks.TASKS:
+        raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, tasks.TASKS))
+    if not ref:
+        raise UserError(
+            f"{name} names no commit", hint=f"{kind}:HEAD, {kind}:v1.0, {kind}:1234abcd"
+        )
+
+
+def open_session(*, listing: bool = False) -> tasks.Session:
+    """The lab of the working directory, with the command line's `name=value` words."""
+    found = lab.load(Path.cwd())
+    words: dict[str, str] = doit_cmd._CMDLINE_VARS or {}  # noqa: SLF001 (there is no getter for all)
+    switches = ("retry", "force", "echo")
+    for name, value in words.items():
+        if name not in ("world", *switches):
+            raise UserError(
+                f"unknown word {name}={value}", hint=config.nearest(name, ("world", *switches))
+            )
+        if name in switches and value not in ("yes", "no"):
+            raise UserError(f"{name}={value}", hint=f"{name}=yes or {name}=no")
+    options = tasks.Options(
+        world=words.get("world", ""), **{s: words.get(s) == "yes" for s in switches}
+    )
+    return tasks.Session(lab=found, store=Store(found.cache), options=options, listing=listing)
+
+
+def _calm(kind: type[BaseException], value: BaseException, trace: Any) -> None:
+    """An interrupt is no defect: one line instead of a traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("\ninterrupted: what was under way is gone, what was sealed stays\n")
+    else:
+        sys.__excepthook__(kind, value, trace)

@@ -1,0 +1,106 @@
+"""The `labtasks` command: make a lab, make the demo's history. Everything else is doit's.
+
+Knows nothing of builds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from labtasks import demo, recipe
+from labtasks.error import LabError, UserError
+from labtasks.lab import FILE, Settings
+
+_DOIT_CFG = """\
+[GLOBAL]
+loader = labtasks
+
+[LOADER]
+labtasks = labtasks.loader:Loader
+
+[COMMAND]
+explain = labtasks.commands:Explain
+verify = labtasks.commands:Verify
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command's status: 0, or 3 for a refusal."""
+    parser = argparse.ArgumentParser(prog="labtasks", description="Make a lab; then `doit list`.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="write a commented lab.toml, and what doit needs")
+    init.add_argument("directory", type=Path)
+    init.add_argument("--repository", default="demo", help="the git clone to build from")
+    init.add_argument("--recipe", default="demo", help="freebsd, linux, demo, or a .toml file")
+    history = commands.add_parser("demo", help="write the demo OS and its history, as a git clone")
+    history.add_argument("directory", type=Path)
+    asked = parser.parse_args(words)
+    try:
+        if asked.command == "init":
+            _init(asked.directory, asked.repository, asked.recipe)
+        else:
+            demo.create(asked.directory)
+    except (LabError, ValueError) as error:
+        sys.stderr.write(f"labtasks: {error}\n")
+        return 3
+    except OSError as error:
+        sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
+        return 3
+    return 0
+
+
+def _init(directory: Path, repository: str, name: str) -> None:
+    files = {
+        FILE: "\n".join(_lab_toml(repository, name, directory)),
+        "dodo.py": (Path(__file__).parent / "dodo.py").read_text(encoding="utf-8"),
+        "doit.cfg": _DOIT_CFG,
+        ".gitignore": "/cache/\n/.doit.db*\n",
+    }
+    there = [f for f in (FILE, "dodo.py", "doit.cfg") if (directory / f).exists()]
+    if there:
+        raise UserError(f"{directory} has a {there[0]} already", hint="name another directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        (directory / file).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{directory}: a lab. Read {FILE}, then: cd {directory} && doit build:HEAD\n")
+
+
+def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
+    """lab.toml with every setting: those that must be chosen, and the others as comments."""
+    chosen = {"repository": repository, "recipe": name}
+    hints = get_type_hints(Settings, include_extras=True)
+    tables = []
+    for field in msgspec.structs.fields(Settings):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+        about = textwrap.wrap(meta.description or "", 90)
+        if isinstance(field.default_factory, type) or isinstance(field.default, dict):
+            tables.append((field.name, about))
+            continue
+        yield from (f"# {line}" for line in about)
+        value = chosen.get(field.name, field.default)
+        mark = "" if field.name in chosen else "# "
+        yield f"{mark}{field.name} = {_toml(value)}\n"
+    for table, about in tables:
+        yield from (f"# {line}" for line in about)
+        yield f"[{table}]"
+        if table == "options":
+            yield from _options(recipe.load(recipe.find(name, directory)))
+        yield ""
+
+
+def _options(found: recipe.Recipe) -> Iterator[str]:
+    for name, option in found.options.items():
+        among = f" ({', '.join(option.choices)})" if option.choices else ""
+        yield from (f"# {line}" for line in textwrap.wrap(f"{option.help}{among}", 90))
+        yield f"# {name} = {_toml(option.default)}\n"
+
+
+def _toml(value: Any) -> str:
+    return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()

@@ -1,0 +1,240 @@
+"""Every external command of the project, and how it ends.
+
+Two ways, for two uses. `query` asks a short question (git, a compiler's version) and waits: the
+standard library, because importing `sh` alone would double the time of an up-to-date run. `run`
+starts a build through `sh`: own session, default signals, closed stdin, the log written by the
+child itself, and a ladder of signals when the work is interrupted.
+
+Knows nothing of recipes, layers or what the commands are for.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labtasks.error import InfraError, UserError
+
+PACKAGES = {
+    "git": "git",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "mke2fs": "e2fsprogs",
+    "makefs": "makefs",
+    "strace": "strace",
+    "qemu-system-x86_64": "qemu-system-x86",
+}
+"""Debian package of the commands that labtasks itself starts; recipes name those of their steps."""
+
+GRACE = 3.0
+"""Seconds each signal of the ladder is given before the next one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a short command said. `code` is its exit status."""
+
+    code: int
+    output: bytes
+    error: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, undecodable bytes kept."""
+        return self.output.decode(errors="surrogateescape")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a long command ended. `code` is its exit status, negative for a signal."""
+
+    code: int
+    seconds: float
+    timed_out: bool = False
+
+
+def which(command: str, *, package: str = "") -> str:
+    """The full path of a command. Raises UserError that names the package that has it."""
+    found = shutil.which(command)
+    if found:
+        return found
+    package = package or PACKAGES.get(command, "")
+    raise UserError(
+        f"the command {command!r} is missing",
+        hint=f"on Debian: apt-get install {package}" if package else "install it, or mend PATH",
+    )
+
+
+def query(
+    argv: Sequence[str],
+    *,
+    data: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Answer:
+    """Ask a short question and wait for the answer. A missing command raises UserError."""
+    try:
+        done = subprocess.run(  # noqa: S603 (argv lists only, no shell)
+            argv,
+            input=data,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError:
+        which(argv[0])
+        raise
+    return Answer(
+        code=done.returncode, output=done.stdout, error=done.stderr.decode(errors="replace")
+    )
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """One line that a shell takes back."""
+    return shlex.join(argv)
+
+
+def _default_signals() -> None:
+    """Runs in the child: a job of a non-interactive shell inherits SIGINT ignored, a build must
+    not (bmake's bootstrap refuses), and sh itself ignores SIGHUP in background children.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    until: Callable[[], bool] | None = None,
+    echo: bool = False,
+) -> Ended:
+    """Run a long command, its output appended to `log`, and wait.
+
+    `timeout` in seconds ends it, and so does `until`, asked several times a second. With `echo`
+    the log is also copied to standard output. On any exception here (Ctrl-C, TERM) the whole
+    session is stopped: INT, then TERM, then KILL.
+    Raises UserError when the command is missing.
+    """
+    import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
+
+    which(argv[0])
+    started = time.monotonic()
+    with log.open("ab") as out, Path(os.devnull).open("rb") as nothing:
+        position = out.tell()
+        child: Any = sh.Command(argv[0])(
+            *argv[1:],
+            _in=nothing,
+            _out=out,
+            _err_to_out=True,
+            _env=dict(env),
+            _cwd=str(cwd) if cwd else None,
+            _bg=True,
+            _bg_exc=False,
+            _new_session=True,
+            _tty_out=False,
+            _ok_code=list(range(-64, 256)),
+            _preexec_fn=_default_signals,
+        )
+        try:
+            timed_out = _wait(child, log, position, until, started, timeout, echo=echo)
+        except BaseException:
+            stop(child.pid)
+            child.wait()
+            raise
+        child.wait()
+    seconds = time.monotonic() - started
+    return Ended(code=child.exit_code, seconds=seconds, timed_out=timed_out)
+
+
+def _wait(
+    child: Any,
+    log: Path,
+    position: int,
+    until: Callable[[], bool] | None,
+    started: float,
+    timeout: float | None,
+    *,
+    echo: bool,
+) -> bool:
+    """Wait for the child, copying the log's growth when asked. True when it ran out of time."""
+    pause = 0.005
+    while child.is_alive():
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+        if echo:
+            position = _copy(log, position)
+        if until and until():
+            stop(child.pid)
+        if timeout is not None and time.monotonic() - started > timeout:
+            stop(child.pid)
+            return True
+    if echo:
+        _copy(log, position)
+    return False
+
+
+def _copy(log: Path, position: int) -> int:
+    with log.open("rb") as text:
+        text.seek(position)
+        data = text.read()
+    os.write(1, data)
+    return position + len(data)
+
+
+def stop(leader: int) -> None:
+    """End a whole session: INT, TERM, KILL, each with some seconds of grace."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(leader, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(leader, 0)
+            except (ProcessLookupError, PermissionError):
+                return
+            if _all_zombies(leader):
+                return
+            time.sleep(0.02)
+
+
+def _all_zombies(leader: int) -> bool:
+    """Whether the leader has ended and only waits to be reaped (by sh's own thread)."""
+    try:
+        state = Path(f"/proc/{leader}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state == "Z"
+
+
+def terminate_on_sigterm() -> None:
+    """Make SIGTERM end this program as Ctrl-C does, so that what it started is stopped too."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def no_space(error: OSError) -> InfraError:
+    """The refusal for a full disk, wherever it was met."""
+    return InfraError(
+        f"no space left while writing {error.filename or 'the cache'}",
+        hint="free some space (`doit clean <task>` removes an artifact) and run the command again",
+    )

@@ -1,0 +1,225 @@
+"""How an operating system is built and started: one TOML file, no code.
+
+A recipe is read, its options chosen, and every text in it completed by plain `{name}`
+substitution; what comes out is ready to run and to hash. Knows nothing of commits or of the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from labtasks import config
+from labtasks.error import UserError
+
+SHIPPED = Path(__file__).parent / "recipes"
+JOBS = "{jobs}"
+"""Stays in bound texts: how many jobs run is no part of a key."""
+
+_NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What lab.toml may set. With `choices`, the value picks the text that is substituted."""
+
+    help: str
+    default: str
+    choices: dict[str, str] = {}
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that is built. Globs know `*`, `?` and `**` (any number of directories)."""
+
+    steps: tuple[str, ...]
+    inputs: tuple[str, ...] = (".",)
+    outputs: tuple[str, ...] = ("**",)
+    volatile: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the tree states its ABI version; group 1 of the pattern is it."""
+
+    file: str
+    pattern: str
+
+
+class Abi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What kernel and world agree on; a difference is said out loud."""
+
+    version: Version | None = None
+    paths: tuple[str, ...] = ()
+
+
+class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the result is started: commands, and what its console must show. `timeout` in seconds."""
+
+    command: str
+    success: str
+    steps: tuple[str, ...] = ()
+    failure: str = ""
+    timeout: float = 60.0
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recipe as written. docs/recipes.md is its reference."""
+
+    about: str
+    kernel: Part
+    world: Part | None = None
+    toolchain: Part | None = None
+    in_tree: bool = False
+    identity: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    options: dict[str, Option] = {}
+    host: dict[str, dict[str, str]] = {}
+    tools: dict[str, str] = {}
+    env: dict[str, str] = {}
+    files: dict[str, str] = {}
+    abi: Abi = Abi()
+    boot: Boot | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a build sees its trees: absolute paths, the same for every build of a lab."""
+
+    src: str
+    obj: str
+    files: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A recipe with every name filled in but `{jobs}`."""
+
+    name: str
+    parts: Mapping[str, Part]
+    identity: tuple[str, ...]
+    tools: Mapping[str, str]
+    env: Mapping[str, str]
+    files: Mapping[str, str]
+    errors: tuple[str, ...]
+    abi: Abi
+    boot: Boot | None
+    in_tree: bool
+    places: Places
+
+
+def find(name: str, directory: Path) -> Path:
+    """The file of a recipe: a shipped name, or a path relative to the lab. Raises UserError."""
+    if not name.endswith(".toml"):
+        shipped = SHIPPED / f"{name}.toml"
+        if shipped.is_file():
+            return shipped
+        known = sorted(p.stem for p in SHIPPED.glob("*.toml"))
+        hint = f"{config.nearest(name, known)} A recipe of your own is a path that ends in .toml"
+        raise UserError(f"no recipe is called {name!r}", hint=hint)
+    return directory / name
+
+
+def load(path: Path) -> Recipe:
+    """A recipe file, checked. Raises UserError."""
+    recipe = config.read(path, Recipe)
+    if any("/" in name or name.startswith(".") for name in recipe.files):
+        raise UserError(f"{path}: [files] takes plain names", hint="they are put side by side")
+    for kind in ("toolchain", "world", "kernel"):
+        part: Part | None = getattr(recipe, kind)
+        if part is None:
+            continue
+        if not part.steps:
+            raise UserError(f"{path}: [{kind}] has no step", hint='steps = ["make ..."]')
+        for name in part.inputs:
+            if name.startswith("/") or ".." in Path(name).parts:
+                raise UserError(
+                    f"{path}: [{kind}] input {name!r} lies outside the tree",
+                    hint="inputs are paths below the root of the repository",
+                )
+    patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
+    if recipe.abi.version:
+        patterns.append(recipe.abi.version.pattern)
+    for pattern in (*recipe.errors, *patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
+    return recipe
+
+
+def bind(
+    recipe: Recipe,
+    *,
+    path: Path,
+    settings: Mapping[str, str],
+    system: str,
+    places: Places,
+    files: Mapping[str, str],
+) -> Bound:
+    """Fill in every name. `settings` are lab.toml's options, `files` replace the recipe's own."""
+    names = {"src": places.src, "obj": places.obj, "files": places.files, "jobs": JOBS}
+    names |= _chosen(recipe, path, settings)
+    for name, text in recipe.host.get(system, {}).items():
+        names[name] = fill(text, names, path)
+
+    def part(found: Part) -> Part:
+        lists = {
+            field: tuple(fill(text, names, path) for text in getattr(found, field))
+            for field in Part.__struct_fields__
+        }
+        return Part(**lists)
+
+    def boot(found: Boot) -> Boot:
+        return msgspec.structs.replace(
+            found,
+            command=fill(found.command, names, path),
+            steps=tuple(fill(t, names, path) for t in found.steps),
+        )
+
+    kinds = ("toolchain", "world", "kernel")
+    return Bound(
+        name=path.stem,
+        parts={k: part(found) for k in kinds if (found := getattr(recipe, k)) is not None},
+        identity=tuple(fill(t, names, path) for t in recipe.identity),
+        tools={fill(k, names, path): v for k, v in recipe.tools.items()},
+        env={k: fill(v, names, path) for k, v in recipe.env.items()},
+        files={**recipe.files, **files},
+        errors=recipe.errors,
+        abi=recipe.abi,
+        boot=boot(recipe.boot) if recipe.boot else None,
+        in_tree=recipe.in_tree,
+        places=places,
+    )
+
+
+def _chosen(recipe: Recipe, path: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each option's name with the text that stands for its value."""
+    for name in settings:
+        if name not in recipe.options:
+            hint = config.nearest(name, recipe.options)
+            raise UserError(f"recipe {path.stem} has no option {name!r}", hint=hint)
+    for name, option in recipe.options.items():
+        value = settings.get(name, option.default)
+        if option.choices and value not in option.choices:
+            raise UserError(
+                f"option {name} is {value!r}", hint=f"one of: {', '.join(option.choices)}"
+            )
+        yield name, option.choices.get(value, value)
+
+
+def fill(text: str, names: Mapping[str, str], path: Path) -> str:
+    """Plain substitution: `{name}`, and doubled braces for literal ones. Raises UserError."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0][0]
+        if match[1] not in names:
+            hint = f"{config.nearest(match[1], names)} Literal braces are doubled: {{{{ }}}}"
+            raise UserError(f"{path}: unknown name {{{match[1]}}} in {text[:60]!r}", hint=hint)
+        return names[match[1]]
+
+    return _NAME.sub(one, text)

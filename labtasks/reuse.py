@@ -1,0 +1,177 @@
+"""How much work a build may skip: the ladder below "same key", and the cheapest base.
+
+    cutoff       same declared inputs, and a world of the same content: the same artifact
+    trace        no file its build read differs: the same artifact
+    incremental  clone the objects of the base that will cost least
+    clean        an empty object tree
+
+Pure but for reading git and the store: it decides, and others act. Knows nothing of builders.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labtasks import layer, source
+from labtasks.digest import Digest
+from labtasks.git import TreeId
+from labtasks.key import Wanted
+from labtasks.lab import Lab
+from labtasks.layer import LayerId
+from labtasks.store import Manifest, Store
+from labtasks.trace import Change, Trace
+
+_CANDIDATES = 16
+"""How many artifacts are weighed; the nearest in time and those made last come first."""
+
+_UNKNOWN_RATE = 0.1
+"""Seconds per job before anything was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Below:
+    """The world or toolchain a kernel is built on."""
+
+    digest: Digest
+    stack: tuple[LayerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An artifact of the same family, and what stands between it and what is wanted.
+
+    `touched` are the jobs that would see the changes, each with reasons; None without a trace.
+    """
+
+    manifest: Manifest
+    trace: Trace | None
+    changed_src: tuple[str, ...]
+    changed_obj: tuple[str, ...]
+    same_inputs: bool
+    touched: dict[str, tuple[str, ...]] | None
+
+    @property
+    def cost(self) -> int:
+        """Jobs that will run again; without a trace, the changed files stand for them."""
+        return len(self.touched) if self.touched is not None else len(self.changed_src) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The rung that holds, from which artifact, why, and the seconds it is expected to take."""
+
+    rung: str
+    why: str
+    base: Candidate | None = None
+    jobs: int = 0
+    jobs_total: int = 0
+    seconds: float = 0.0
+
+
+def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> list[Candidate]:
+    """What the store holds of the family, the likeliest bases first."""
+    family = [m for m in store.all(want.kind) if m.family == want.family]
+    by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
+    chosen = dict.fromkeys(m.key for pair in zip(by_date, family, strict=True) for m in pair)
+    by_key = {m.key: m for m in family}
+    weighed, layers = [], set()
+    for key in list(chosen)[:_CANDIDATES]:
+        manifest = by_key[key]
+        if manifest.stack[0] not in layers:  # aliases lead to one and the same tree
+            layers.add(manifest.stack[0])
+            weighed.append(_weigh(lab, store, want, manifest, below))
+    return weighed
+
+
+def _weigh(
+    lab: Lab, store: Store, want: Wanted, manifest: Manifest, below: Below | None
+) -> Candidate:
+    old, new = TreeId(manifest.built_from), want.commit.tree
+    diff = lab.repository.diff(old, new)
+    changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
+    vanished, appeared = source.directories(lab.repository, diff, old, new)
+    trace = store.trace(manifest)
+    obj = _below_changes(store, manifest, below) if trace else []
+    touched = None
+    if trace:
+        touched = trace.touched(
+            [*changes, *obj],
+            frozenset(f"src/{p}" for p in vanished),
+            frozenset(f"src/{p}" for p in appeared),
+        )
+    trees = [(label, value) for label, value in want.inputs if label.startswith("tree ")]
+    return Candidate(
+        manifest=manifest,
+        trace=trace,
+        changed_src=tuple(c.path for c in diff if c.status != "D"),
+        changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
+        same_inputs=all(pair in manifest.inputs for pair in trees)
+        and manifest.below_digest == (below.digest if below else ""),
+        touched=touched,
+    )
+
+
+def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> list[Change]:
+    """What differs between the world a kernel was built on and the one it is wanted on."""
+    new_stack = below.stack if below else ()
+    if tuple(manifest.below) == new_stack:
+        return []
+    old = layer.merged(store.layers, manifest.below)
+    new = layer.merged(store.layers, new_stack)
+    changes: list[Change] = [("D", f"obj/{path}") for path in old.keys() - new.keys()]
+    changes += [("A", f"obj/{path}") for path in new.keys() - old.keys()]
+    changes += [
+        ("M", f"obj/{path}")
+        for path in old.keys() & new.keys()
+        if (old[path].digest, old[path].mode) != (new[path].digest, new[path].mode)
+    ]
+    return changes
+
+
+def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
+    """The cheapest rung. `rate`: seconds per job, `fixed`: of a build that does nothing."""
+    usable = list(found)
+    for one in usable:
+        if one.same_inputs:
+            why = f"its declared inputs and what it was built on are those of {one.manifest.name}"
+            return Decision(rung="cutoff", why=why, base=one)
+    for one in usable:
+        if one.touched is not None and not one.touched:
+            count = len(one.changed_src)
+            why = f"{count} changed files since {one.manifest.name}, none of which its build read"
+            return Decision(rung="trace", why=why, base=one)
+    now = time.time()
+    bases = [one for one in usable if one.manifest.newest < now + 2]  # a clock went back: not these
+    if not bases:
+        reason = "every base has objects from the future" if usable else "no base of its family"
+        return Decision(rung="clean", why=reason)
+    best = min(bases, key=lambda one: one.cost)
+    total = best.manifest.jobs_total
+    return Decision(
+        rung="incremental",
+        why=_why(best),
+        base=best,
+        jobs=best.cost,
+        jobs_total=total,
+        seconds=fixed + rate * (min(best.cost, total) if total else best.cost),
+    )
+
+
+def _why(best: Candidate) -> str:
+    if best.touched is None:
+        return f"{len(best.changed_src)} files differ from {best.manifest.name}, which has no trace"
+    seen = sorted({r for reasons in best.touched.values() for r in reasons})
+    files = [r.partition("/")[2] for r in seen if not r.startswith("and ")]
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"of what {best.manifest.name} read, these differ: {', '.join(files[:3])}{more}"
+
+
+def learned(manifests: Iterable[Manifest]) -> tuple[float, float]:
+    """Seconds per job, and of a build that does nothing, from what was built before."""
+    built = [m for m in manifests if m.rung in ("clean", "incremental") and m.jobs]
+    whole = [m.seconds / m.jobs for m in built if m.rung == "clean"]
+    rate = sum(whole) / len(whole) if whole else _UNKNOWN_RATE
+    steps = [m.seconds - rate * m.jobs for m in built if m.rung == "incremental"]
+    return rate, max(0.0, min(steps, default=0.0))

@@ -1,0 +1,156 @@
+"""A commit's files as sealed layers, written by changing only what differs.
+
+Every file carries one constant, old time. A build touches those that differ from what its base
+was built from, so make sees exactly these as newer, whichever way in history one goes, and
+whenever a file was written. Knows nothing of builds.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from labtasks import digest, layer
+from labtasks.git import Change, Repository, TreeId
+from labtasks.key import Wanted
+from labtasks.lab import Lab
+from labtasks.layer import Entry, LayerId
+from labtasks.store import Manifest, Store
+
+EPOCH = 946_684_800 * 10**9
+"""2000-01-01 in ns: older than any object, and FAT can hold it."""
+
+_CANDIDATES = 8
+"""How many earlier checkouts are compared with the one that is wanted."""
+
+
+def checkout(lab: Lab, store: Store, want: Wanted) -> Manifest:
+    """The sources of a commit, in the store. Raises UserError when objects are missing."""
+    found = store.get("src", want.key)
+    if found:
+        return found
+    with store.lock("src", want.key, want.name), store.workspace("src") as scratch:
+        found = store.get("src", want.key)
+        if found:
+            return found
+        started = time.monotonic()
+        base, changes = _nearest(lab, store, want)
+        folder = scratch / "layer"
+        (folder / "t").mkdir(parents=True)
+        index = scratch / "index"
+        if base:
+            entries = _delta(
+                lab.repository, TreeId(base.tree), want.commit.tree, changes, folder, index
+            )
+        else:
+            entries = _whole(lab.repository, want.commit.tree, folder, index)
+        layer.write_entries(folder, entries)
+        name = LayerId(f"s{digest.of_bytes(os.urandom(16))[:15]}")
+        manifest = Manifest(
+            kind="src",
+            key=want.key,
+            family=want.family,
+            digest=digest.of_bytes(want.commit.tree.encode()),
+            commit=want.commit.id,
+            tree=want.commit.tree,
+            built_from=want.commit.tree,
+            date=want.commit.date,
+            subject=want.commit.subject,
+            inputs=list(want.inputs),
+            stack=[name, *(base.stack if base else [])],
+            links=_links(base, changes, entries),
+            rung="incremental" if base else "clean",
+            base=base.name if base else "",
+            why=f"{len(changes)} paths differ from {base.name}" if base else "a first checkout",
+            seconds=time.monotonic() - started,
+            finished=time.time(),
+        )
+        store.publish(manifest, trace=None, tree=folder)
+        return manifest
+
+
+def _nearest(lab: Lab, store: Store, want: Wanted) -> tuple[Manifest | None, tuple[Change, ...]]:
+    """The checkout with the fewest differing paths, if it is worth building on."""
+    able = [m for m in store.all("src") if len(m.stack) < lab.settings.depth]
+    diffs = [(m, lab.repository.diff(TreeId(m.tree), want.commit.tree)) for m in able[:_CANDIDATES]]
+    if not diffs:
+        return None, ()
+    return min(diffs, key=lambda pair: len(pair[1]))
+
+
+def _whole(repository: Repository, tree: TreeId, folder: Path, index: Path) -> list[Entry]:
+    root = folder / "t"
+    repository.write_tree(tree, root, index)
+    return _sealed(root, {path: blob for path, (_, blob) in repository.files(tree).items()})
+
+
+def _delta(
+    repository: Repository,
+    old: TreeId,
+    new: TreeId,
+    changes: tuple[Change, ...],
+    folder: Path,
+    index: Path,
+) -> list[Entry]:
+    root = folder / "t"
+    written = tuple(c for c in changes if c.status != "D")
+    if written:
+        repository.write_paths(new, written, root, index)
+    entries = _sealed(root, {c.path: c.blob for c in written})
+    vanished, _ = directories(repository, changes, old, new)
+    for path in _topmost({c.path for c in changes if c.status == "D"} | vanished):
+        target = root / path
+        if os.path.lexists(target):
+            continue  # a folder became a file of the same name, or the other way round
+        target.parent.mkdir(parents=True, exist_ok=True)
+        layer.whiteout(target)
+        entries.append(Entry(path, "w", 0, 0, "", 0, 0))
+    return entries
+
+
+def _links(
+    base: Manifest | None, changes: tuple[Change, ...], entries: list[Entry]
+) -> dict[str, str]:
+    """The tree's symbolic links and their targets: a tracer must follow them."""
+    changed = {c.path for c in changes}
+    kept = {p: t for p, t in base.links.items() if p not in changed} if base else {}
+    return kept | {e.path: e.digest for e in entries if e.type == "l"}
+
+
+def _topmost(paths: set[str]) -> list[str]:
+    """Paths of which no parent is among them."""
+    return sorted(p for p in paths if not any(str(up) in paths for up in Path(p).parents))
+
+
+def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
+    """Give everything below `root` the one old time, and list it. Git's ids say what is in it."""
+    entries = []
+    for path, info in layer.walk(root):
+        full = root / path
+        if stat.S_ISDIR(info.st_mode):
+            entries.append(Entry(path, "d", stat.S_IMODE(info.st_mode), 0, "", 0, 0))
+            continue
+        os.utime(full, ns=(EPOCH, EPOCH), follow_symlinks=False)
+        link = stat.S_ISLNK(info.st_mode)
+        content = os.readlink(full) if link else blobs.get(path, "")
+        mode, size, changed = stat.S_IMODE(info.st_mode), info.st_size, full.lstat().st_ctime_ns
+        entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
+    return entries
+
+
+def directories(
+    repository: Repository, changes: Iterable[Change], old: TreeId, new: TreeId
+) -> tuple[set[str], set[str]]:
+    """The directories that a set of changes removes, and those it creates."""
+    gone = _parents(c.path for c in changes if c.status == "D")
+    made = _parents(c.path for c in changes if c.status == "A")
+    vanished = {p for p, i in repository.ids(new, tuple(gone)).items() if i == "absent"}
+    appeared = {p for p, i in repository.ids(old, tuple(made)).items() if i == "absent"}
+    return vanished, appeared
+
+
+def _parents(paths: Iterable[str]) -> list[str]:
+    return sorted({str(up) for p in paths for up in Path(p).parents} - {"."})

@@ -1,0 +1,289 @@
+"""The store: sealed artifacts under `cache/`, and the only judge of whether one exists.
+
+    artifacts/<kind>/<key>/manifest.json   complete when it is there; renamed into place last
+    artifacts/<kind>/<key>/trace           what its build read
+    artifacts/<kind>/<key>/failure.json    instead of a manifest: the commit does not build
+    layers/<id>/{t,files}                  the trees manifests refer to
+    locks/ logs/ tmp/                      one lock per artifact; logs of builds; work under way
+
+Nothing here depends on doit's database, and nothing sealed is ever written again. Knows nothing
+of how artifacts are made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from labtasks import layer
+from labtasks.digest import Digest, Key
+from labtasks.error import UserError
+from labtasks.layer import LayerId
+from labtasks.trace import Trace
+
+_YOUNG = 60.0
+"""Seconds within which a layer is in nobody's way."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step as it ran: its text and its wall seconds."""
+
+    text: str
+    seconds: float
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact. `digest` covers its outputs; everything else here is about how it came to be.
+
+    The files themselves (path, mode, size, BLAKE3) are listed in the layers of `stack`, newest
+    first; `below` are the layers of the world or toolchain it was built on. `rung` is how it was
+    come by: clean, incremental, cutoff (same inputs by content), trace (proved by what was read),
+    or composed. `base` is the artifact that rung started from; `built_from` the tree that make saw.
+    `links` are a source tree's symbolic links. Times are seconds.
+    """
+
+    kind: str
+    key: Key
+    family: Key
+    digest: Digest
+    commit: str
+    tree: str
+    built_from: str
+    date: int
+    subject: str
+    inputs: list[tuple[str, str]]
+    stack: list[LayerId]
+    links: dict[str, str] = {}
+    below: list[LayerId] = []
+    below_digest: str = ""
+    rung: str
+    base: str = ""
+    why: str = ""
+    steps: list[Step] = []
+    seconds: float = 0.0
+    jobs: int = 0
+    jobs_total: int = 0
+    newest: float = 0.0
+    tracer: str = ""
+    warnings: list[str] = []
+    reproduce: str = ""
+    log: str = ""
+    host: str = ""
+    finished: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Kind and short commit, as tasks are called."""
+        return f"{self.kind}:{self.commit[:12]}"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit that does not build, found by a clean build. `error` is the log's first one."""
+
+    commit: str
+    error: str
+    log: str
+    step: str
+    finished: float
+
+
+class Store:
+    """The cache directory of one lab. Creating it raises UserError where it cannot be written."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.layers = cache / "layers"
+        try:
+            for name in ("artifacts", "layers", "locks", "logs", "tmp"):
+                (cache / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the cache {cache} cannot be written: {error.strerror}",
+                hint="set `cache` in lab.toml to a directory of yours",
+            ) from None
+
+    def home(self, kind: str, key: Key) -> Path:
+        """An artifact's folder."""
+        return self.cache / "artifacts" / kind / key
+
+    def manifest_path(self, kind: str, key: Key) -> Path:
+        """The file whose presence means that the artifact is complete; the doit target."""
+        return self.home(kind, key) / "manifest.json"
+
+    def get(self, kind: str, key: Key) -> Manifest | None:
+        """A complete artifact, or None. A damaged manifest counts as none."""
+        try:
+            data = self.manifest_path(kind, key).read_bytes()
+            return msgspec.json.decode(data, type=Manifest)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def all(self, kind: str) -> list[Manifest]:
+        """Every complete artifact of a kind, the newest first."""
+        try:
+            keys = os.listdir(self.cache / "artifacts" / kind)
+        except FileNotFoundError:
+            return []
+        found = [m for name in keys if (m := self.get(kind, Key(name)))]
+        return sorted(found, key=lambda m: -m.finished)
+
+    def trace(self, manifest: Manifest) -> Trace | None:
+        """What an artifact's build read, when it was traced."""
+        try:
+            return Trace.decode((self.home(manifest.kind, manifest.key) / "trace").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def publish(self, manifest: Manifest, *, trace: Trace | None, tree: Path | None) -> None:
+        """Seal an artifact. `tree` is its new layer's folder (`t` and `files`), moved into place.
+
+        Whoever is killed in here leaves a layer nobody refers to, never half an artifact.
+        """
+        if tree is not None:
+            tree.rename(self.layers / manifest.stack[0])
+        home = self.home(manifest.kind, manifest.key)
+        home.mkdir(parents=True, exist_ok=True)
+        if trace is not None:
+            _write(home / "trace", trace.encode())
+        _write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        (home / "failure.json").unlink(missing_ok=True)
+
+    def failure(self, kind: str, key: Key) -> Failure | None:
+        """Why an artifact's commit does not build, when that is known."""
+        try:
+            data = (self.home(kind, key) / "failure.json").read_bytes()
+            return msgspec.json.decode(data, type=Failure)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def remember(self, kind: str, key: Key, failure: Failure) -> None:
+        """Remember that a commit does not build."""
+        home = self.home(kind, key)
+        home.mkdir(parents=True, exist_ok=True)
+        _write(home / "failure.json", msgspec.json.encode(failure))
+
+    def forget(self, kind: str, key: Key) -> bool:
+        """Remove an artifact (or a remembered failure); True when there was one.
+
+        Layers that others are stacked on stay until nobody refers to them.
+        """
+        home = self.home(kind, key)
+        if not home.exists():
+            return False
+        (home / "manifest.json").unlink(missing_ok=True)
+        layer.remove(home)
+        self.sweep()
+        return True
+
+    def sweep(self) -> None:
+        """Remove layers no manifest refers to, and work that killed runs left behind."""
+        with self._locked("sweep"):
+            kinds = [p.name for p in (self.cache / "artifacts").iterdir()]
+            manifests = [m for kind in kinds for m in self.all(kind)]
+            used = {name for m in manifests for name in (*m.stack, *m.below)}
+            for uses in (self.cache / "tmp").glob("*/uses"):
+                with contextlib.suppress(OSError):
+                    used.update(map(LayerId, uses.read_text().split()))
+            for folder in self.layers.iterdir():
+                # a young layer's manifest may be about to be written
+                if folder.name not in used and time.time() - folder.stat().st_ctime > _YOUNG:
+                    layer.remove(folder)
+
+    def owners(self, name: str) -> list[str]:
+        """The tasks whose artifacts hold a layer, by name."""
+        kinds = [p.name for p in (self.cache / "artifacts").iterdir()]
+        return [m.name for k in kinds for m in self.all(k) if name in m.stack]
+
+    @contextlib.contextmanager
+    def lock(self, kind: str, key: Key, purpose: str) -> Iterator[None]:
+        """Hold the lock of one artifact; a killed owner's lock is free. Says for whom it waits."""
+        with self._locked(f"{kind}-{key}", purpose):
+            yield
+
+    @contextlib.contextmanager
+    def lane(self, purpose: str) -> Iterator[None]:
+        """Hold the one lane in which copies are built."""
+        with self._locked("lane", purpose):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, purpose: str = "") -> Iterator[None]:
+        import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
+
+        path = self.cache / "locks" / f"{name}.lock"
+        about = path.with_suffix(".owner")
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"waiting for {about.read_text()}\n")
+            lock.acquire()
+        try:
+            about.write_text(
+                f"{purpose} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})"
+            )
+            yield
+        finally:
+            about.unlink(missing_ok=True)
+            lock.release()
+
+    @contextlib.contextmanager
+    def workspace(self, name: str) -> Iterator[Path]:
+        """A scratch folder of this process, gone afterwards; folders of dead owners go first."""
+        self._clear_dead()
+        path = self.cache / "tmp" / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
+        path.mkdir()
+        with (path / "owner").open("w") as owner:
+            _flock(owner)
+            try:
+                yield path
+            finally:
+                layer.remove(path)
+
+    def _clear_dead(self) -> None:
+        for path in (self.cache / "tmp").iterdir():
+            try:
+                with (path / "owner").open("r+") as owner:
+                    if not _flock(owner):
+                        continue
+            except FileNotFoundError:
+                if time.time() - path.stat().st_mtime < 10:
+                    continue  # its owner is about to lock it
+            with contextlib.suppress(FileNotFoundError):
+                layer.remove(path)
+
+    def log(self, name: str) -> Path:
+        """A new log file's path."""
+        return self.cache / "logs" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+
+    def free_bytes(self) -> int:
+        """Free space of the cache's file system."""
+        return shutil.disk_usage(self.cache).free
+
+
+def _flock(file: IO[str]) -> bool:
+    import fcntl  # noqa: PLC0415 (not on every platform that can read this module)
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)

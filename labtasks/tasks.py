@@ -1,0 +1,205 @@
+"""What dodo.py's tasks are made of: one doit task per artifact that somebody asked for.
+
+doit decides the order, the store decides freshness: a task's target is its artifact's manifest,
+and it has no other reason to run. The actions are thin, and turn refusals into doit's failures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+
+from labtasks import key, process
+from labtasks.digest import Key
+from labtasks.error import InfraError, LabError, UserError
+from labtasks.key import Kind, Wanted, World
+from labtasks.lab import Lab, load
+from labtasks.store import Store
+
+KINDS = get_args(Kind)
+TASKS = (*KINDS, "boot")
+"""What can stand before the colon."""
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's console, with failures in the project's own words."""
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """Say what went wrong, without a traceback unless it is a defect."""
+        self.failures.append({"task": task, "exception": fail})
+        known = isinstance(fail, TaskFailed)
+        self.write(f"{task.name}: {fail.get_msg() if not known else fail.message}\n")
+
+    def complete_run(self) -> None:
+        """Errors were said when they happened; what doit itself met comes here."""
+        for message in self.runtime_errors:
+            self.write(f"{message}\n")
+
+
+DOIT_CONFIG = {
+    "backend": "sqlite3",
+    "dep_file": ".doit.db",
+    "default_tasks": ["build:HEAD"],
+    "verbosity": 2,
+    "reporter": Reporter,
+}
+"""sqlite3, because two doit processes at once are normal here. The file only spares doit some
+work: delete it and nothing is built again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The `name=value` words of a command line."""
+
+    world: str = ""
+    retry: bool = False
+    force: bool = False
+    echo: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One doit run in one lab: what was asked for, and the tasks that follow from it."""
+
+    lab: Lab
+    store: Store
+    options: Options
+    listing: bool = False
+    named: dict[tuple[str, Key], str] = field(default_factory=dict)
+    tasks: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def world(self) -> World:
+        """The pinned world, from the command line or lab.toml."""
+        ref = self.options.world or self.lab.settings.world
+        if ref == "image":
+            return "image"
+        return self.lab.repository.commit(ref) if ref else None
+
+    def want(self, kind: str, ref: str) -> Wanted:
+        """What a task's name stands for. Raises UserError."""
+        commit = self.lab.repository.commit(ref)
+        return key.wanted(self.lab, cast("Kind", kind), commit, self.world())
+
+    def ask(self, name: str) -> None:
+        """Somebody named a task `kind:ref`: make it, and those it needs."""
+        kind, _, ref = name.partition(":")
+        want = self.want("build" if kind == "boot" else kind, ref)
+        if kind == "boot":
+            below = self._add(want, want.commit.short)
+            boot = (run_boot, [self.lab.directory, want.commit.id, self.options])
+            self._task("boot", ref, actions=[boot], task_dep=[below], uptodate=[False])
+        else:
+            self._add(want, ref)
+
+    def _add(self, want: Wanted, ref: str) -> str:
+        """The task of an artifact. Two names of one artifact are one task and an alias of it:
+        doit takes no target twice.
+        """
+        name = f"{want.kind}:{ref}"
+        owner = self.named.setdefault((want.kind, want.key), name)
+        if owner != name:
+            self._task(want.kind, ref, actions=None, task_dep=[owner])
+            return owner
+        self._task(
+            want.kind,
+            ref,
+            actions=[(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
+            task_dep=[self._add(below, below.commit.short) for below in want.on],
+            targets=[str(self.store.manifest_path(want.kind, want.key))],
+            uptodate=[True],
+            clean=[(forget, [self.lab.directory, want.kind, want.key])],
+            doc=f"{want.kind} of {want.commit.short} {want.commit.subject}",
+            meta={"key": want.key, "commit": want.commit.id},
+        )
+        return name
+
+    def _task(self, kind: str, ref: str, **parts: Any) -> None:
+        self.tasks.setdefault(kind, {}).setdefault(ref, {"name": ref, **parts})
+
+
+_session: Session | None = None
+
+
+def start(session: Session) -> None:
+    """Called by the loader, before dodo.py's functions are."""
+    global _session  # noqa: PLW0603 (doit calls dodo.py's functions without arguments)
+    _session = session
+
+
+def tasks(kind: str, about: str) -> Iterator[dict[str, Any]]:
+    """The tasks of one kind: those asked for, and in a listing those the store holds."""
+    if _session is None:
+        raise UserError("dodo.py was loaded without labtasks' loader", hint="see doit.cfg")
+    asked = _session.tasks.get(kind, {})
+    held = _session.store.all(kind) if _session.listing else []
+    count = f" ({len(held)} in the store)" if held else ""
+    yield {"name": None, "doc": f"{kind}:<ref>  {about}{count}"}
+    yield from asked.values()
+    for manifest in held:
+        name = manifest.commit[:12]
+        if name not in asked:
+            doc = f"{manifest.rung}, {manifest.seconds:.1f} s, {manifest.subject}"
+            yield {"name": name, "doc": doc, "actions": None}
+            asked = {**asked, name: {}}
+
+
+def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFailed | None:
+    """Action: produce one artifact."""
+    from labtasks import artifact  # noqa: PLC0415 (an up-to-date run does not need it)
+
+    def work(session: Session) -> None:
+        artifact.produce(session.lab, session.store, session.want(kind, commit), request(session))
+
+    return guarded(directory, options, work)
+
+
+def run_boot(directory: Path, commit: str, options: Options) -> TaskFailed | None:
+    """Action: boot a build that is in the store."""
+    from labtasks import artifact, attempt, boot  # noqa: PLC0415
+
+    def work(session: Session) -> None:
+        want = session.want("build", commit)
+        build = artifact.produce(session.lab, session.store, want, request(session))
+        found = boot.boot(session.lab, session.store, want, build, echo=options.echo)
+        said = f"boot:{want.commit.short}: {found.line} ({found.seconds:.1f} s)"
+        if not found.success:
+            raise UserError(f"{said}: no success", hint=f"the console is {found.console}")
+        attempt.say(said)
+
+    return guarded(directory, options, work)
+
+
+def forget(directory: Path, kind: str, artifact_key: Key, dryrun: bool) -> None:
+    """Clean action: remove an artifact from the store."""
+    store = Store(load(directory).cache)
+    if dryrun or store.forget(kind, artifact_key):
+        os.write(
+            1, f"{'would remove' if dryrun else 'removed'} {kind} {artifact_key[:12]}\n".encode()
+        )
+
+
+def request(session: Session) -> Any:
+    """How the artifacts of this run are wanted."""
+    from labtasks.artifact import Request  # noqa: PLC0415
+
+    chosen = session.options
+    return Request(world=session.world(), retry=chosen.retry, force=chosen.force, echo=chosen.echo)
+
+
+def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
+    """Run an action; a refusal becomes a failed task instead of a traceback."""
+    process.terminate_on_sigterm()
+    try:
+        lab = load(directory)
+        work(Session(lab=lab, store=Store(lab.cache), options=options))
+    except LabError as error:
+        return TaskFailed(str(error))
+    except PermissionError as error:
+        return TaskFailed(str(InfraError(f"{error}", hint="check the owner of the cache")))
+    return None

@@ -1,0 +1,341 @@
+"""What a build read, job by job, and which jobs a set of changed files concerns.
+
+A path in a trace is a string under one of two trees: "src/sys/kern/x.c" or "obj/tmp/usr/bin/cc".
+Everything else (the system's own files) is left out. In a build whose objects lie among its
+sources, every path is "src/...". A job is one command of the build, named by the file it made;
+the job "" is the build driver (make, its shells) and all that could not be told apart from it.
+
+Held and stored inverted, path -> numbers of the jobs: nearly every question asked is "who read
+this file", and asking it of a stored trace then costs two dictionary look-ups per change.
+
+It does not know how the trace was taken (trace_strace, trace_filemon, trace_depend), what a
+change costs to build, nor anything about git beyond the letters of `diff --name-status`.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import Literal
+
+Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
+Kind = Literal["reads", "absent", "listed", "writes"]
+Rows = Mapping[str, Sequence[int]]  # path -> the numbers of the jobs, ascending
+
+KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes")
+DRIVER = ""  # the name of the driver's job
+REASONS_KEPT = 3
+_Real = tuple[str, tuple[str, ...]]  # an absolute path, and the links on the way to it
+_MAGIC = f"labtasks trace 1 {sys.byteorder}\n".encode()
+_MOST_LINKS = 40  # followed for one path, as in the kernel: they can form a ring
+_NONE: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one command of the build did to the two trees."""
+
+    reads: frozenset[str] = frozenset()  # opened, executed or found by stat; directories too
+    absent: frozenset[str] = frozenset()  # looked for and not there
+    listed: frozenset[str] = frozenset()  # directories whose entries were asked for
+    writes: frozenset[str] = frozenset()  # created, changed, renamed or linked to, removed
+
+
+class Trace:
+    """The jobs of a build. Immutable; `joined` makes a new one."""
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        *,
+        in_tree: bool = False,
+        problems: Iterable[str] = (),
+    ) -> None:
+        """`in_tree`: objects lie among the sources. `problems`: what the tracer could not see."""
+        rows: dict[Kind, dict[str, list[int]]] = {kind: defaultdict(list) for kind in KINDS}
+        for number, job in enumerate(jobs.values()):
+            for kind in KINDS:
+                kind_rows = rows[kind]
+                for path in getattr(job, kind):
+                    kind_rows[path].append(number)
+        self._names = list(jobs)
+        self._rows: Mapping[Kind, Rows] = {kind: dict(rows[kind]) for kind in KINDS}
+        self.in_tree = in_tree
+        self.problems = tuple(problems)
+
+    @classmethod
+    def _of_rows(
+        cls, names: list[str], rows: Mapping[Kind, Rows], in_tree: bool, problems: Iterable[str]
+    ) -> Trace:
+        trace = cls({}, in_tree=in_tree, problems=problems)
+        trace._names, trace._rows = names, rows
+        return trace
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The jobs' names, cheaply (`jobs` builds every set)."""
+        return self._names
+
+    @cached_property
+    def jobs(self) -> Mapping[str, Job]:
+        """Every job with its sets. Built when first asked for: 0.5 s for a world."""
+        columns: dict[Kind, list[list[str]]] = {}
+        for kind in KINDS:
+            column: list[list[str]] = [[] for _ in self._names]
+            for path, row in self._rows[kind].items():
+                for number in row:
+                    column[number].append(path)
+            columns[kind] = column
+        return {
+            name: Job(**{kind: frozenset(columns[kind][number]) for kind in KINDS})
+            for number, name in enumerate(self._names)
+        }
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """What the build as a whole read from outside: not what it made itself."""
+        return self._from_outside("reads")
+
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """What it looked for and did not find, nor made itself."""
+        return self._from_outside("absent")
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """The directories it listed, apart from those it made."""
+        return self._from_outside("listed")
+
+    @cached_property
+    def writes(self) -> frozenset[str]:
+        """All it wrote, with what jobs since replaced (see `joined`) had written."""
+        return frozenset(self._rows["writes"])
+
+    def _from_outside(self, kind: Kind) -> frozenset[str]:
+        # A source file that a build out of tree wrote to stays an input: git knows it, and the
+        # next checkout brings it back.
+        own = "" if self.in_tree else "obj/"
+        writes = self._rows["writes"]
+        return frozenset(p for p in self._rows[kind] if not (p in writes and p.startswith(own)))
+
+    def joined(self, newer: Trace) -> Trace:
+        """The trace brought up to date by that of an incremental build on top of it.
+
+        A job of the newer trace replaces the one of its name; the driver's jobs are united, for
+        a make that had little to do read less. What a replaced job had written stays known as
+        written, as a path no job owns, so that reads of it still count as the build's own.
+        """
+        names = list(self._names)
+        number_of = {name: number for number, name in enumerate(names)}
+        replaced = {number_of[n] for n in newer._names if n in number_of and n != DRIVER}
+        moved: list[int] = []  # the newer trace's job numbers -> numbers in the joined one
+        for name in newer._names:
+            if name not in number_of:
+                number_of[name] = len(names)
+                names.append(name)
+            moved.append(number_of[name])
+        rows: dict[Kind, Rows] = {}
+        for kind in KINDS:
+            merged: dict[str, Sequence[int]] = {}
+            for path, row in self._rows[kind].items():
+                kept = [number for number in row if number not in replaced]
+                if kept or kind == "writes":
+                    merged[path] = kept
+            for path, row in newer._rows[kind].items():
+                merged[path] = sorted({*merged.get(path, _NONE), *(moved[n] for n in row)})
+            rows[kind] = merged
+        problems = dict.fromkeys((*self.problems, *newer.problems))
+        return Trace._of_rows(names, rows, self.in_tree or newer.in_tree, problems)
+
+    def touched(
+        self,
+        changes: Iterable[Change],
+        vanished: Container[str] = frozenset(),
+        appeared: Container[str] = frozenset(),
+    ) -> dict[str, tuple[str, ...]]:
+        """The jobs that would see these changes, each with up to three of the changed paths.
+
+        A fourth string, "and N more", ends the reasons when there are more. `vanished` and
+        `appeared`: the directories that the changes as a whole remove and create. A job sees
+
+            M, T  of what it read;
+            A     of what it did not find, or below a directory it did not find, or in a
+                  directory it listed (also when the new thing there is a directory);
+            D     of what it read, in a directory it listed, or below a directory it found and
+                  that is gone.
+
+        Cost: 2 ms for 100 changes against a kernel (1,000 jobs), about 70 ns per (change, job).
+        Raises ValueError for another status: copies and renames must come as A and D.
+        """
+        reasons: defaultdict[int, list[str]] = defaultdict(list)
+        for status, path in changes:
+            for number in self._seeing(status, path, vanished, appeared):
+                reasons[number].append(path)
+        names = self._names
+        return {names[n]: _shortened(reasons[n]) for n in sorted(reasons, key=names.__getitem__)}
+
+    def _seeing(
+        self, status: str, path: str, vanished: Container[str], appeared: Container[str]
+    ) -> set[int]:
+        reads, absent, listed = (self._rows[kind] for kind in KINDS[:3])
+        # Also for A: a file can have been there without git's knowledge (an object in tree).
+        seeing = set(reads.get(path, _NONE))
+        if status in ("M", "T"):
+            return seeing
+        if status not in ("A", "D"):
+            raise ValueError(f"unknown change {status!r} of {path}")
+        seeing.update(listed.get(_parent(path), _NONE))
+        if status == "A":
+            seeing.update(absent.get(path, _NONE))
+        above = _parent(path)
+        while above:
+            if status == "A":
+                seeing.update(absent.get(above, _NONE))
+            elif above in vanished:
+                seeing.update(reads.get(above, _NONE), listed.get(above, _NONE))
+            if above in (appeared if status == "A" else vanished):
+                seeing.update(listed.get(_parent(above), _NONE))
+            above = _parent(above)
+        return seeing
+
+    def encode(self) -> bytes:
+        """The trace as bytes, for `decode`: a table of paths and arrays of numbers, deflated."""
+        paths = sorted(set().union(*self._rows.values()))
+        number_of = {path: number for number, path in enumerate(paths)}
+        flag = "in tree" if self.in_tree else "out of tree"
+        chunks = [_pack_strings(s) for s in ([flag], self.problems, self._names, paths)]
+        for kind in KINDS:
+            rows = self._rows[kind]
+            chunks.append(_pack_numbers(map(number_of.__getitem__, rows)))
+            chunks.append(_pack_numbers(map(len, rows.values())))
+            chunks.append(_pack_numbers(chain.from_iterable(rows.values())))
+        body = b"".join(len(chunk).to_bytes(4, "little") + chunk for chunk in chunks)
+        return _MAGIC + zlib.compress(body, 1)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Trace:
+        """The trace that `encode` made these bytes of. ValueError when they are anything else."""
+        if not data.startswith(_MAGIC):
+            raise ValueError("not a trace, or one of another version")
+        try:
+            chunks = _chunks(zlib.decompress(data[len(_MAGIC) :]))
+            (flag,), problems, names, paths = (_strings(next(chunks)) for _ in range(4))
+            rows: dict[Kind, Rows] = {}
+            for kind in KINDS:
+                ids, lengths, flat = (array("I", next(chunks)) for _ in range(3))
+                ends = list(accumulate(lengths))
+                slices = map(slice, [0, *ends], ends)
+                rows[kind] = dict(
+                    zip((paths[n] for n in ids), map(flat.__getitem__, slices), strict=True)
+                )
+        except (zlib.error, IndexError, ValueError, StopIteration) as error:
+            raise ValueError(f"a damaged trace: {error}") from error
+        return cls._of_rows(names, rows, flag == "in tree", problems)
+
+
+def _pack_strings(strings: Iterable[str]) -> bytes:
+    return "".join(s + "\0" for s in strings).encode("utf-8", "surrogateescape")
+
+
+def _strings(chunk: bytes) -> list[str]:
+    return chunk.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def _pack_numbers(numbers: Iterable[int]) -> bytes:
+    return array("I", numbers).tobytes()
+
+
+def _chunks(body: bytes) -> Iterator[bytes]:
+    view = memoryview(body)
+    while view:
+        end = 4 + int.from_bytes(view[:4], "little")
+        yield bytes(view[4:end])
+        view = view[end:]
+
+
+class Places:
+    """Where a build saw its two trees, and the symbolic links in them: raw paths -> trace paths.
+
+    Links matter: a FreeBSD kernel reads sys/amd64/include through a link named `machine` in its
+    object directory, and a change of the header is a change of the file behind the link. They
+    are what the caller passes ({"obj/.../machine": "/mnt/src/sys/amd64/include"}, targets as
+    readlink shows them) and what the tracer saw made or read.
+    """
+
+    def __init__(self, src: str, obj: str, links: Mapping[str, str] | None = None) -> None:
+        self.in_tree = src.rstrip("/") == obj.rstrip("/")
+        trees = [(src.rstrip("/"), "src")] + ([] if self.in_tree else [(obj.rstrip("/"), "obj")])
+        # The longer first: objects may lie in a directory inside the sources.
+        self._trees = sorted(trees, key=lambda tree: -len(tree[0]))
+        self._links: dict[str, str] = {}
+        self._known: dict[str, _Real] = {}
+        where = {short: full for full, short in self._trees}
+        for path, target in (links or {}).items():
+            tree, _, rest = path.partition("/")
+            self.add_link(f"{where[tree]}/{rest}", target)
+
+    def add_link(self, path: str, target: str) -> None:
+        """Learn of a link at an absolute path."""
+        directory, _, name = path.rpartition("/")
+        full = f"{self.directory(directory)}/{name}"
+        if self._links.get(full) != target:
+            self._links[full] = target
+            self._known.clear()
+
+    def directory(self, path: str) -> str:
+        """An absolute path without `.`, `..`, doubled slashes and known links."""
+        return self._real(path)[0]
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The trace paths that a use of this absolute path concerns; () outside the trees.
+
+        The file itself comes last, before it the links (in the trees) that lead to it.
+        """
+        above, _, name = path.rpartition("/")
+        full, links = self._step(self._real(above), name)
+        return tuple(short for p in (*links, full) if (short := self._short(p)))
+
+    def _real(self, path: str, depth: int = 0) -> _Real:
+        """Where a directory really is."""
+        real = self._known.get(path)
+        if real is None:
+            real = "", ()
+            for name in path.split("/"):
+                real = self._step(real, name, depth)
+            self._known[path] = real
+        return real
+
+    def _step(self, at: _Real, name: str, depth: int = 0) -> _Real:
+        above, links = at
+        if name in ("", "."):
+            return at
+        if name == "..":
+            return _parent(above), links
+        full = f"{above}/{name}"
+        target = self._links.get(full)
+        if target is None or depth == _MOST_LINKS:
+            return full, links
+        base = target if target.startswith("/") else f"{above}/{target}"
+        real, more = self._real(base, depth + 1)
+        return real, (*links, full, *more)
+
+    def _short(self, full: str) -> str | None:
+        for tree, short in self._trees:
+            if full == tree or full.startswith(tree + "/"):
+                return short + full[len(tree) :]
+        return None
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _shortened(reasons: list[str]) -> tuple[str, ...]:
+    more = len(reasons) - REASONS_KEPT
+    return (*reasons[:REASONS_KEPT], *([f"and {more} more"] if more > 0 else ()))

@@ -1,0 +1,71 @@
+"""Which tracer a build gets, and the trace it leaves.
+
+    strace    every file call of every process (Linux)
+    filemon   the .meta records of FreeBSD's make in META_MODE
+    depend    what compilers leave, and the recipe's globs for what they never show
+
+Knows nothing of what traces are used for.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from labtasks import layer, process, trace_depend, trace_filemon, trace_strace
+from labtasks.builder import STRACE, Workspace
+from labtasks.recipe import Part
+from labtasks.trace import Trace
+
+
+def choose(setting: str, part: Part) -> str:
+    """The tracer to use: what lab.toml says, or the best there is. Raises UserError."""
+    if setting == "strace":
+        process.which("strace")
+    if setting != "auto":
+        return setting
+    if _strace_works():
+        return "strace"
+    if platform.system() == "FreeBSD" and Path("/dev/filemon").exists():
+        return "filemon"
+    return "depend" if part.depends else "none"
+
+
+@cache
+def _strace_works() -> bool:
+    """A container may have strace and forbid it to attach."""
+    if platform.system() != "Linux" or not shutil.which("strace"):
+        return False
+    return process.query([*STRACE, "-o", "/dev/null", "true"]).code == 0
+
+
+def collect(tracer: str, space: Workspace, part: Part, links: Mapping[str, str]) -> Trace | None:
+    """What a finished build read, or None. `links` are the symbolic links it found in its trees."""
+    places = space.places()
+    if tracer == "strace":
+        found: Trace | None = None
+        logs = sorted((space.scratch / "out").glob("strace.*"), key=lambda p: int(p.suffix[1:]))
+        for log in logs:
+            step = trace_strace.parse(
+                log, src=places.src, obj=places.obj, cwd=places.src, links=links
+            )
+            found = found.joined(step) if found else step
+        return found
+    if tracer == "filemon":
+        return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=places.src, obj=places.obj)
+    if tracer == "depend":
+        texts = _texts(space, tuple(part.depends))
+        return trace_depend.parse(texts, src=places.src, obj=places.obj)
+    return None
+
+
+def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Name below the object tree, and text, of the files that match."""
+    wanted = layer.matcher(globs)
+    root = space.objects()
+    for path, _ in layer.walk(root):
+        if wanted(path) and (root / path).is_file():
+            yield path, (root / path).read_text(encoding="utf-8", errors="surrogateescape")
