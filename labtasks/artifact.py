@@ -67,10 +67,34 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
 def _climb(
     lab: Lab, store: Store, want: Wanted, base: Manifest | None, request: Request
 ) -> Manifest:
-    """Down the ladder until a rung holds."""
+    """Down the ladder until a rung holds.
+
+    Only one clean build of a family runs at a time: whoever waited for it has a base, and most
+    often nothing left to build.
+    """
+    decision = decide(lab, store, want, base)
+    if decision.rung == "clean":
+        with store.lock("family", want.family, want.name):
+            return _act(lab, store, want, base, request, decide(lab, store, want, base))
+    return _act(lab, store, want, base, request, decision)
+
+
+def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decision:
+    """The rung that holds now, on the given world or toolchain."""
     below = Below(digest=base.digest, stack=tuple(base.stack)) if base else None
     found = reuse.candidates(lab, store, want, below)
-    decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    return reuse.decide(found, *reuse.learned(store.all(want.kind)))
+
+
+def _act(
+    lab: Lab,
+    store: Store,
+    want: Wanted,
+    base: Manifest | None,
+    request: Request,
+    decision: Decision,
+) -> Manifest:
+    """Do what was decided. A failed incremental build is tried once more clean."""
     if decision.rung in ("cutoff", "trace") and decision.base:
         return _alias(store, want, decision, decision.base, base)
     notes = []

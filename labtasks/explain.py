@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labtasks import reuse
+from labtasks import artifact
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.reuse import Below, Candidate
+from labtasks.reuse import Candidate
 from labtasks.store import Manifest, Store
 
 _SHOWN = 12
@@ -60,9 +60,7 @@ def _ahead(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     base = store.get(want.base.kind, want.base.key) if want.base else None
     if want.base and not base:
         yield f"  {want.base.name} is not in the store either: it comes first"
-    below = Below(digest=base.digest, stack=tuple(base.stack)) if base else None
-    found = reuse.candidates(lab, store, want, below)
-    decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    decision = artifact.decide(lab, store, want, base)
     yield f"would be: {decision.rung}: {decision.why}"
     if decision.jobs_total:
         yield f"  about {decision.jobs} of {decision.jobs_total} jobs, {decision.seconds:.0f} s"

@@ -162,7 +162,8 @@ def altered(layers: Path, stack: Iterable[LayerId], paths: Iterable[str] | None)
 
 def _intact(path: Path, entry: Entry) -> bool:
     """Whether it is as sealed, its time included: make compares times. Content is read only
-    where the rest leaves doubt."""
+    where the rest leaves doubt.
+    """
     try:
         info = path.lstat()
         if (info.st_size, stat.S_IMODE(info.st_mode), info.st_mtime_ns) != (

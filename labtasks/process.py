@@ -10,11 +10,14 @@ Knows nothing of recipes, layers or what the commands are for.
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +37,7 @@ PACKAGES = {
 }
 """Debian package of the commands that labtasks itself starts; recipes name those of their steps."""
 
-GRACE = 3.0
+GRACE = 1.5
 """Seconds each signal of the ladder is given before the next one."""
 
 
@@ -230,6 +233,17 @@ def terminate_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def die_with_parent() -> None:
+    """Make a worker of `doit -n` end when doit is killed, instead of waiting for work for ever.
+
+    Linux only; elsewhere a killed doit's workers finish what they have.
+    """
+    if sys.platform != "linux" or multiprocessing.parent_process() is None:
+        return
+    set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2), which the standard library lacks
+    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGTERM))
 
 
 def no_space(error: OSError) -> InfraError:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labtasks import digest, layer
+from labtasks.digest import Key
 from labtasks.git import Change, Repository, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -32,31 +33,42 @@ def checkout(lab: Lab, store: Store, want: Wanted) -> Manifest:
     found = store.get("src", want.key)
     if found:
         return found
-    with store.lock("src", want.key, want.name), store.workspace("src") as scratch:
+    with store.lock("src", want.key, want.name):
         found = store.get("src", want.key)
         if found:
             return found
-        started = time.monotonic()
         base, changes = _nearest(lab, store, want)
+        if base:
+            return _write(lab, store, want, base, changes)
+        # one whole checkout at a time: whoever waited for it has a base
+        with store.lock("src", Key("whole"), want.name):
+            return _write(lab, store, want, *_nearest(lab, store, want))
+
+
+def _write(
+    lab: Lab, store: Store, want: Wanted, base: Manifest | None, changes: tuple[Change, ...]
+) -> Manifest:
+    """Write a commit's files, or those that differ from `base`, and seal them."""
+    started = time.monotonic()
+    new = want.commit.tree
+    with store.workspace("src") as scratch:
         folder = scratch / "layer"
         (folder / "t").mkdir(parents=True)
         index = scratch / "index"
         if base:
-            entries = _delta(
-                lab.repository, TreeId(base.tree), want.commit.tree, changes, folder, index
-            )
+            entries = _delta(lab.repository, TreeId(base.tree), new, changes, folder, index)
         else:
-            entries = _whole(lab.repository, want.commit.tree, folder, index)
+            entries = _whole(lab.repository, new, folder, index)
         layer.write_entries(folder, entries)
         name = LayerId(f"s{digest.of_bytes(os.urandom(16))[:15]}")
         manifest = Manifest(
             kind="src",
             key=want.key,
             family=want.family,
-            digest=digest.of_bytes(want.commit.tree.encode()),
+            digest=digest.of_bytes(new.encode()),
             commit=want.commit.id,
-            tree=want.commit.tree,
-            built_from=want.commit.tree,
+            tree=new,
+            built_from=new,
             date=want.commit.date,
             subject=want.commit.subject,
             inputs=list(want.inputs),
@@ -65,11 +77,11 @@ def checkout(lab: Lab, store: Store, want: Wanted) -> Manifest:
             rung="incremental" if base else "clean",
             base=base.name if base else "",
             why=f"{len(changes)} paths differ from {base.name}" if base else "a first checkout",
-            seconds=time.monotonic() - started,
+            seconds=round(time.monotonic() - started, 3),
             finished=time.time(),
         )
         store.publish(manifest, trace=None, tree=folder)
-        return manifest
+    return manifest
 
 
 def _nearest(lab: Lab, store: Store, want: Wanted) -> tuple[Manifest | None, tuple[Change, ...]]:

@@ -195,6 +195,7 @@ def request(session: Session) -> Any:
 def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
     process.terminate_on_sigterm()
+    process.die_with_parent()
     try:
         lab = load(directory)
         work(Session(lab=lab, store=Store(lab.cache), options=options))

@@ -131,20 +131,22 @@ class Trace:
         a make that had little to do read less. What a replaced job had written stays known as
         written, as a path no job owns, so that reads of it still count as the build's own.
         """
-        names = list(self._names)
+        return self._merged(newer, replaced={*newer._names} - {DRIVER})
+
+    def united(self, other: Trace) -> Trace:
+        """The trace of a build of which these two are parts: jobs of one name become one."""
+        return self._merged(other, replaced=set())
+
+    def _merged(self, newer: Trace, replaced: set[str]) -> Trace:
+        gone = {number for number, name in enumerate(self._names) if name in replaced}
+        names = list(dict.fromkeys((*self._names, *newer._names)))
         number_of = {name: number for number, name in enumerate(names)}
-        replaced = {number_of[n] for n in newer._names if n in number_of and n != DRIVER}
-        moved: list[int] = []  # the newer trace's job numbers -> numbers in the joined one
-        for name in newer._names:
-            if name not in number_of:
-                number_of[name] = len(names)
-                names.append(name)
-            moved.append(number_of[name])
+        moved = [number_of[name] for name in newer._names]
         rows: dict[Kind, Rows] = {}
         for kind in KINDS:
             merged: dict[str, Sequence[int]] = {}
             for path, row in self._rows[kind].items():
-                kept = [number for number in row if number not in replaced]
+                kept = [number for number in row if number not in gone]
                 if kept or kind == "writes":
                     merged[path] = kept
             for path, row in newer._rows[kind].items():
@@ -259,7 +261,7 @@ def _chunks(body: bytes) -> Iterator[bytes]:
         view = view[end:]
 
 
-class Places:
+class Trees:
     """Where a build saw its two trees, and the symbolic links in them: raw paths -> trace paths.
 
     Links matter: a FreeBSD kernel reads sys/amd64/include through a link named `machine` in its
@@ -269,13 +271,16 @@ class Places:
     """
 
     def __init__(self, src: str, obj: str, links: Mapping[str, str] | None = None) -> None:
-        self.in_tree = src.rstrip("/") == obj.rstrip("/")
-        trees = [(src.rstrip("/"), "src")] + ([] if self.in_tree else [(obj.rstrip("/"), "obj")])
+        src, obj = src.rstrip("/"), obj.rstrip("/")
+        self.in_tree = src == obj
         # The longer first: objects may lie in a directory inside the sources.
-        self._trees = sorted(trees, key=lambda tree: -len(tree[0]))
+        self.roots = sorted(
+            {src: "src"}.items() if self.in_tree else {src: "src", obj: "obj"}.items(),
+            key=lambda root: -len(root[0]),
+        )
         self._links: dict[str, str] = {}
         self._known: dict[str, _Real] = {}
-        where = {short: full for full, short in self._trees}
+        where = {short: root for root, short in self.roots}
         for path, target in (links or {}).items():
             tree, _, rest = path.partition("/")
             self.add_link(f"{where[tree]}/{rest}", target)
@@ -326,9 +331,9 @@ class Places:
         return real, (*links, full, *more)
 
     def _short(self, full: str) -> str | None:
-        for tree, short in self._trees:
-            if full == tree or full.startswith(tree + "/"):
-                return short + full[len(tree) :]
+        for root, short in self.roots:
+            if full == root or full.startswith(root + "/"):
+                return short + full[len(root) :]
         return None
 
 
