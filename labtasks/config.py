@@ -5,7 +5,6 @@ Knows nothing of labs or recipes: only of structures whose fields are typed.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable
@@ -24,6 +23,8 @@ _WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """What to say about an unknown name: the valid one most like it, or all of them."""
+    import difflib  # noqa: PLC0415 (only to refuse)
+
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names) or 'none'}"

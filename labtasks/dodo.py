@@ -1,33 +1,33 @@
 """The way of a commit, one kind of artifact after the other. `doit build:<ref>` takes it."""
 
-from labtasks.tasks import DOIT_CONFIG, tasks
+from labtasks.tasks import DOIT_CONFIG, Tasks, tasks
 
 __all__ = ["DOIT_CONFIG"]
 
 
-def task_src():
+def task_src() -> Tasks:
     return tasks("src", "the sources of a commit, without .git")
 
 
-def task_toolchain():
+def task_toolchain() -> Tasks:
     return tasks("toolchain", "what builds a kernel where no world is built")
 
 
-def task_world():
+def task_world() -> Tasks:
     return tasks("world", "the world's objects")
 
 
-def task_kernel():
+def task_kernel() -> Tasks:
     return tasks("kernel", "the kernel's objects, on a world")
 
 
-def task_build():
+def task_build() -> Tasks:
     return tasks("build", "sources, world and kernel as one obj-fs")
 
 
-def task_objfs():
+def task_objfs() -> Tasks:
     return tasks("objfs", "the obj-fs as a file-system image")
 
 
-def task_boot():
+def task_boot() -> Tasks:
     return tasks("boot", "start what was built and wait for its success line")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,10 +117,8 @@ class Lab:
         """The repository, opened when first asked for. Raises UserError."""
         name = self.settings.repository
         path = self.cache / "demo" if name == DEMO else self.directory / Path(name).expanduser()
-        if name == DEMO and not (path / ".git").exists():
-            from labtasks import demo  # noqa: PLC0415 (only the demo lab, only once)
-
-            demo.create_once(path)
+        if name == DEMO and not path.exists():
+            _make_demo(path)
         return Repository(path)
 
     @cached_property
@@ -150,6 +149,19 @@ class Lab:
                 f"{self.directory / FILE}: [files] {where!r}: {error}",
                 hint="a text file, its path relative to the lab",
             ) from None
+
+
+def _make_demo(path: Path) -> None:
+    """Write the demo's history, whole or not at all; of two at once, one wins."""
+    from labtasks import demo  # noqa: PLC0415 (only the demo lab, only once)
+
+    scratch = path.with_name(f"demo.{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    demo.create(scratch)
+    try:
+        scratch.rename(path)
+    except OSError:
+        shutil.rmtree(scratch)
 
 
 def load(directory: Path) -> Lab:

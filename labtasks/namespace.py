@@ -12,7 +12,6 @@ import os
 import platform
 import shlex
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +86,8 @@ def kind_here(cache: Path) -> Kind:
 def _prove(cache: Path) -> Kind:
     if not (shutil.which("unshare") and shutil.which("setpriv")):
         return "none"
+    import tempfile  # noqa: PLC0415 (once per kernel)
+
     kinds: tuple[Kind, ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
     for kind in kinds:
         with tempfile.TemporaryDirectory(dir=cache) as scratch:

@@ -10,8 +10,6 @@ Knows nothing of recipes, layers or what the commands are for.
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
 import os
 import shlex
 import shutil
@@ -240,6 +238,9 @@ def die_with_parent() -> None:
 
     Linux only; elsewhere a killed doit's workers finish what they have.
     """
+    import ctypes  # noqa: PLC0415 (only workers that build get here)
+    import multiprocessing  # noqa: PLC0415
+
     if sys.platform != "linux" or multiprocessing.parent_process() is None:
         return
     set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2), which the standard library lacks

@@ -82,18 +82,21 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
         if manifest.stack[0] not in layers:  # aliases lead to one and the same tree
             layers.add(manifest.stack[0])
             weighed.append(_weigh(lab, store, want, manifest, below))
-    return weighed
+    return [one for one in weighed if one]
 
 
 def _weigh(
     lab: Lab, store: Store, want: Wanted, manifest: Manifest, below: Below | None
-) -> Candidate:
+) -> Candidate | None:
+    """What stands between an artifact and what is wanted; None where it cannot be built on."""
     old, new = TreeId(manifest.built_from), want.commit.tree
     diff = lab.repository.diff(old, new)
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     vanished, appeared = source.directories(lab.repository, diff, old, new)
     trace = store.trace(manifest)
-    obj = _below_changes(store, manifest, below) if trace else []
+    obj = _below_changes(store, manifest, below)
+    if obj and _hides(store, manifest, obj):
+        return None
     touched = None
     if trace:
         touched = trace.touched(
@@ -128,6 +131,14 @@ def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> lis
         if (old[path].digest, old[path].mode) != (new[path].digest, new[path].mode)
     ]
     return changes
+
+
+def _hides(store: Store, manifest: Manifest, changed: list[Change]) -> bool:
+    """Whether an artifact's own layers hold some file of the world that has changed since: they
+    would lie over the new one.
+    """
+    own = {f"obj/{e.path}" for name in manifest.stack for e in layer.entries(store.layers, name)}
+    return any(path in own for _, path in changed)
 
 
 def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:

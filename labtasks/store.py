@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -27,7 +27,9 @@ from labtasks import layer
 from labtasks.digest import Digest, Key
 from labtasks.error import UserError
 from labtasks.layer import LayerId
-from labtasks.trace import Trace
+
+if TYPE_CHECKING:
+    from labtasks.trace import Trace
 
 _YOUNG = 60.0
 """Seconds within which a layer is in nobody's way."""
@@ -137,6 +139,8 @@ class Store:
 
     def trace(self, manifest: Manifest) -> Trace | None:
         """What an artifact's build read, when it was traced."""
+        from labtasks.trace import Trace  # noqa: PLC0415 (an up-to-date run reads none)
+
         try:
             return Trace.decode((self.home(manifest.kind, manifest.key) / "trace").read_bytes())
         except (FileNotFoundError, ValueError):

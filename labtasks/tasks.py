@@ -22,6 +22,9 @@ from labtasks.key import Kind, Wanted, World
 from labtasks.lab import Lab, load
 from labtasks.store import Store
 
+Tasks = Iterator[dict[str, Any]]
+"""What a function of dodo.py returns: doit's task dictionaries."""
+
 KINDS = get_args(Kind)
 TASKS = (*KINDS, "boot")
 """What can stand before the colon."""
@@ -132,7 +135,7 @@ def start(session: Session) -> None:
     _session = session
 
 
-def tasks(kind: str, about: str) -> Iterator[dict[str, Any]]:
+def tasks(kind: str, about: str) -> Tasks:
     """The tasks of one kind: those asked for, and in a listing those the store holds."""
     if _session is None:
         raise UserError("dodo.py was loaded without labtasks' loader", hint="see doit.cfg")

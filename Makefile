@@ -1,0 +1,40 @@
+# Two commands: `make demo` shows what this does, `make check` proves it.
+# Portable make. Both set up what they need; an ordinary user is told what to install.
+
+VENV = .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo check lint types test coverage bench docs clean
+
+demo:
+	@sh .ci/setup demo
+	@PATH="$$PWD/$(BIN):$$PATH" sh .ci/demo
+
+check:
+	@sh .ci/setup check
+	@$(MAKE) lint types test
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types:
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy --platform freebsd13
+
+test:
+	$(BIN)/pytest -n 2 -rs
+
+coverage:
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered
+
+bench:
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage* .doit.db*
