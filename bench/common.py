@@ -24,10 +24,10 @@ def run(argv: Sequence[str], cwd: Path, **env: str) -> str:
     return done.stdout
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[..., object], *given: object) -> float:
     """Wall seconds of one call."""
     started = time.perf_counter()
-    work()
+    work(*given)
     return time.perf_counter() - started
 
 
@@ -41,9 +41,8 @@ def best(
 
 def report(name: str, ours: float, peer: float, goal: str, unit: str = "s") -> None:
     """One line: figure, peer, ratio, goal."""
-    print(
-        f"{name:<46} {ours:9.3f} {unit:<3} peer {peer:9.3f} {unit:<3} ratio {ours / peer:6.2f}  ({goal})"
-    )
+    figures = f"{ours:9.3f} {unit:<3} peer {peer:9.3f} {unit:<3} ratio {ours / peer:6.2f}"
+    print(f"{name:<44} {figures}  ({goal})", flush=True)
 
 
 def lab(directory: Path, text: str) -> Path:

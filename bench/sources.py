@@ -25,19 +25,18 @@ def main(repository: Path) -> None:
         base = run(["git", "rev-parse", "HEAD"], clone).strip()
         tree = root / "tree"
         other = ""
-        for turn in range(3):
+        for _ in range(3):
             here = lab(root / "lab", text)
-            firsts.append(seconds(lambda: run([*DOIT, f"src:{base}"], here)))
+            firsts.append(seconds(run, [*DOIT, f"src:{base}"], here))
             if tree.exists():
                 run(["git", "worktree", "remove", "--force", str(tree)], clone)
             add = ["git", "worktree", "add", "-q", "--detach", str(tree), base]
-            peers.append(seconds(lambda: run(add, clone)))
+            peers.append(seconds(run, add, clone))
             other = other or _change(tree)
             run(["git", "checkout", "-q", base], tree)
-            checkouts.append(seconds(lambda: run(["git", "checkout", "-q", other], tree)))
-            switches.append(seconds(lambda: run([*DOIT, f"src:{other}"], here)))
+            checkouts.append(seconds(run, ["git", "checkout", "-q", other], tree))
+            switches.append(seconds(run, [*DOIT, f"src:{other}"], here))
             shutil.rmtree(here)
-            del turn
         report("first checkout", min(firsts), min(peers), "at most 1.1 of git worktree add")
         report(
             f"switch, {FILES} files", min(switches), min(checkouts), "at most 1.2 of git checkout"

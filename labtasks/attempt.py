@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import builder, digest, failure, key, layer, process, source, tracing
+from labtasks import builder, digest, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError
 from labtasks.git import TreeId
@@ -99,6 +99,7 @@ class Attempt:
             below=tuple(below.stack) if below else (),
             touch_src=touch_src,
             touch_obj=_read_objects(base) if base else (),
+            remove_obj=base.stale if base else (),
             newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
         )
 
@@ -134,15 +135,13 @@ class Attempt:
         tracer = tracing.choose(lab.settings.tracer, part)
         started = time.monotonic()
         space.prepare(log)
-        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        seen = self._steps(space, decision, log, tracer, src)
+        again = _missed(decision.base, seen, in_tree=lab.recipe.in_tree)
+        if again:
+            say(f"{want.name}: note: {len(again)} objects make did not see as outdated: once more")
+            space.remove(again, log)
+            seen = self._steps(space, decision, log, tracer, src)
         seconds = time.monotonic() - started
-        if ended.code:
-            self._failed(space, decision, log, ended.code)
-        stack = (*space.trees.obj, *space.trees.flat, *space.trees.below)
-        under = layer.merged(self.store.layers, stack)
-        links = {f"src/{path}": target for path, target in src.links.items()}
-        links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
-        seen = tracing.collect(tracer, space, part, links)
         if seen and checked is not None:
             self._refuse_altered(space.trees, seen.reads - checked)
         strays = space.strays()
@@ -158,6 +157,22 @@ class Attempt:
             files=layer.overlaid(layer.merged(self.store.layers, space.trees.obj), entries),
             strays=strays,
         )
+
+    def _steps(
+        self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest
+    ) -> Trace | None:
+        """Run the steps; what they have read so far."""
+        lab = self.lab
+        part = lab.recipe.parts[self.want.kind]
+        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        if ended.code:
+            self._failed(space, decision, log, ended.code)
+        trees = space.trees
+        under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
+        links = {f"src/{path}": target for path, target in src.links.items()}
+        links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
+        tree = self.want.commit.tree
+        return tracing.collect(tracer, space, part, links, lambda: lab.repository.files(tree))
 
     def _failed(self, space: Workspace, decision: Decision, log: Path, code: int) -> None:
         want = self.want
@@ -248,6 +263,17 @@ def _read_objects(base: Candidate) -> tuple[str, ...]:
     if base.trace is None:
         return base.changed_obj
     return tuple(p for p in base.changed_obj if f"obj/{p}" in base.trace.reads)
+
+
+def _missed(base: Candidate | None, seen: Trace | None, *, in_tree: bool) -> tuple[str, ...]:
+    """Objects of jobs that read a changed file and yet did not run again: their makefile does not
+    say that they depend on it. The trace knows better.
+    """
+    if base is None or base.trace is None or seen is None:
+        return ()
+    ran = set(seen.names)
+    missed = [name for name in base.touched or {} if name not in ran]
+    return reuse.written(base.trace, missed, in_tree=in_tree)
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

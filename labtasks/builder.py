@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtasks import layer, namespace, process
+from labtasks.error import InfraError
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
 from labtasks.namespace import Mount
@@ -25,9 +26,10 @@ from labtasks.source import EPOCH
 from labtasks.store import Step, Store
 
 STRACE = (
-    "strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096",
-    "-e", "trace=%file,fchdir,clone,clone3,vfork,fork",
+    "strace", "-f", "--seccomp-bpf", "-q", "-s", "4096",
+    "-e", "trace=%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork",
 )  # fmt: skip
+"""What trace_strace reads."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -41,6 +43,7 @@ class Trees:
     below: tuple[LayerId, ...] = ()
     touch_src: tuple[str, ...] = ()
     touch_obj: tuple[str, ...] = ()
+    remove_obj: tuple[str, ...] = ()
     flat: tuple[LayerId, ...] = ()
     """A stack that has grown too high: copied into the new layer instead of lying under it."""
     newest: float = 0.0
@@ -76,6 +79,10 @@ class Workspace(ABC):
     @abstractmethod
     def prepare(self, log: Path) -> None:
         """Put the trees in place and touch what must look new."""
+
+    @abstractmethod
+    def remove(self, paths: Sequence[str], log: Path) -> None:
+        """Remove objects, so that make makes them again."""
 
     @abstractmethod
     def launch(
@@ -151,12 +158,24 @@ class Overlay(Workspace):
             (self.scratch / name).mkdir()
         layer.copy_out(self.layers, self.trees.flat, self.objects(), whiteouts=True)
         wait_past(self.trees.newest)
-        for at, paths in ((self.places().src, self.trees.touch_src),
-                          (self.places().obj, self.trees.touch_obj)):  # fmt: skip
-            if paths:
-                names = b"".join(os.fsencode(f"{at}/{p}") + b"\0" for p in paths)
-                (self.scratch / "out" / "touch").write_bytes(names)
-                self.launch(["sh", "-c", f"xargs -0 touch -h -c -- < {self.out()}/touch"], log)
+        src, obj, trees = self.places().src, self.places().obj, self.trees
+        self._each("rm -f", obj, trees.remove_obj, log)
+        self._each("touch -h -c", obj, trees.touch_obj, log)
+        self._each("touch -h -c", src, trees.touch_src, log)
+
+    def remove(self, paths: Sequence[str], log: Path) -> None:
+        self._each("rm -f", self.places().obj, paths, log)
+
+    def _each(self, command: str, tree: str, paths: Sequence[str], log: Path) -> None:
+        """Run a command on paths of a tree where the mounts are."""
+        if not paths:
+            return
+        names = b"".join(os.fsencode(f"{tree}/{p}") + b"\0" for p in paths)
+        (self.scratch / "out" / "paths").write_bytes(names)
+        text = f"xargs -0 {command} -- < {self.out()}/paths"
+        if self.launch(["sh", "-c", text], log).code:
+            hint = f"the log is {log}"
+            raise InfraError(f"the trees could not be put in place: {text}", hint=hint)
 
     def _mounts(self) -> list[Mount]:
         self._mounted += 1
@@ -249,7 +268,6 @@ class Copy(Workspace):
         return str(self.scratch / "home")
 
     def prepare(self, log: Path) -> None:
-        del log  # nothing is run
         src, obj = Path(self.places().src), Path(self.places().obj)
         layer.remove(src.parent)
         src.parent.mkdir(parents=True)
@@ -257,11 +275,17 @@ class Copy(Workspace):
         layer.copy_out(self.layers, (*self.trees.obj, *self.trees.below), obj)
         (self.scratch / "files").rename(self.places().files)
         wait_past(self.trees.newest)
+        self.remove(self.trees.remove_obj, log)
         for root, paths in ((src, self.trees.touch_src), (obj, self.trees.touch_obj)):
             for path in paths:
                 if os.path.lexists(root / path):
                     os.utime(root / path, follow_symlinks=False)
         self._before = {path: (info.st_size, info.st_mtime_ns) for path, info in layer.walk(obj)}
+
+    def remove(self, paths: Sequence[str], log: Path) -> None:
+        del log  # nothing is run
+        for path in paths:
+            layer.remove(self.objects() / path)
 
     def launch(
         self,

@@ -15,7 +15,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 DATA = Path(__file__).parent / "demo_os"
@@ -114,7 +114,7 @@ def run_git(args: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
     }
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 (arguments are this module's own)
         ["git", *settings, *args],
         cwd=cwd,
         env={**neutral, **env},
@@ -161,7 +161,7 @@ def _commit(directory: Path, subject: str, body: str, author: str, date: str) ->
 def _identity(author: str, date: str) -> dict[str, str]:
     """Who and when: author and committer are the same, all dates are in UTC."""
     name, _, address = author.rstrip(">").partition(" <")
-    when = datetime.strptime(date, "%Y-%m-%d %H:%M").replace(tzinfo=timezone.utc)
+    when = datetime.strptime(date, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
     stamp = f"{int(when.timestamp())} +0000"
     identity = {}
     for role in ("AUTHOR", "COMMITTER"):

@@ -40,6 +40,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     volatile: tuple[str, ...] = ()
     depends: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    checks_commands: str = "no"
+    """Whether make itself rebuilds what another command makes now: "yes" or "no"."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,9 +171,12 @@ def bind(
     def part(found: Part) -> Part:
         lists = {
             field: tuple(fill(text, names, path) for text in getattr(found, field))
-            for field in Part.__struct_fields__
+            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen")
         }
-        return Part(**lists)
+        checks = fill(found.checks_commands, names, path)
+        if checks not in ("yes", "no"):
+            raise UserError(f"{path}: checks_commands is {checks!r}", hint="yes or no")
+        return Part(**lists, checks_commands=checks)
 
     def boot(found: Boot) -> Boot:
         return msgspec.structs.replace(

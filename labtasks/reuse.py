@@ -11,7 +11,7 @@ Pure but for reading git and the store: it decides, and others act. Knows nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from labtasks import layer, source
@@ -21,7 +21,7 @@ from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.store import Manifest, Store
-from labtasks.trace import Change, Trace
+from labtasks.trace import DRIVER, Change, Trace
 
 _CANDIDATES = 16
 """How many artifacts are weighed; the nearest in time and those made last come first."""
@@ -43,6 +43,9 @@ class Candidate:
     """An artifact of the same family, and what stands between it and what is wanted.
 
     `touched` are the jobs that would see the changes, each with reasons; None without a trace.
+    `stale` are objects to remove first: made by jobs that saw a file appear or go, which make by
+    itself does not notice. `commands` are changed files that only make reads: its rules, which
+    plain make does not compare; so it is no base.
     """
 
     manifest: Manifest
@@ -50,6 +53,8 @@ class Candidate:
     changed_src: tuple[str, ...]
     changed_obj: tuple[str, ...]
     same_inputs: bool
+    stale: tuple[str, ...]
+    commands: tuple[str, ...]
     touched: dict[str, tuple[str, ...]] | None
 
     @property
@@ -89,21 +94,26 @@ def _weigh(
     lab: Lab, store: Store, want: Wanted, manifest: Manifest, below: Below | None
 ) -> Candidate | None:
     """What stands between an artifact and what is wanted; None where it cannot be built on."""
-    old, new = TreeId(manifest.built_from), want.commit.tree
-    diff = lab.repository.diff(old, new)
+    part = lab.recipe.parts[want.kind]
+    old_tree, new_tree = TreeId(manifest.built_from), want.commit.tree
+    diff = lab.repository.diff(old_tree, new_tree)
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
-    vanished, appeared = source.directories(lab.repository, diff, old, new)
+    vanished, appeared = source.directories(lab.repository, diff, old_tree, new_tree)
     trace = store.trace(manifest)
     obj = _below_changes(store, manifest, below)
     if obj and _hides(store, manifest, obj):
         return None
     touched = None
+    stale: tuple[str, ...] = ()
+    commands: tuple[str, ...] = () if part.checks_commands == "yes" else ("(there is no trace)",)
     if trace:
-        touched = trace.touched(
-            [*changes, *obj],
-            frozenset(f"src/{p}" for p in vanished),
-            frozenset(f"src/{p}" for p in appeared),
-        )
+        gone = frozenset(f"src/{p}" for p in vanished)
+        new = frozenset(f"src/{p}" for p in appeared)
+        touched = trace.touched([*changes, *obj], gone, new)
+        moved = trace.touched([c for c in (*changes, *obj) if c[0] in "AD"], gone, new)
+        stale = written(trace, moved, in_tree=lab.recipe.in_tree)
+        if part.checks_commands == "no":
+            commands = tuple(_rules(trace, changes))
     trees = [(label, value) for label, value in want.inputs if label.startswith("tree ")]
     return Candidate(
         manifest=manifest,
@@ -112,8 +122,26 @@ def _weigh(
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
         same_inputs=all(pair in manifest.inputs for pair in trees)
         and manifest.below_digest == (below.digest if below else ""),
+        stale=stale,
+        commands=commands,
         touched=touched,
     )
+
+
+def written(trace: Trace, jobs: Iterable[str], *, in_tree: bool) -> tuple[str, ...]:
+    """The objects that some jobs made, the driver's apart, as paths in the object tree."""
+    tree = "src/" if in_tree else "obj/"
+    names = [name for name in jobs if name != DRIVER]
+    paths = {p for name in names for p in trace.jobs[name].writes if p.startswith(tree)}
+    return tuple(sorted(p.removeprefix(tree) for p in paths))
+
+
+def _rules(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
+    """Changed files that no job read, only the driver: makefiles."""
+    for status, path in changes:
+        seen = trace.absent if status == "A" else trace.reads
+        if path in seen and trace.touched([(status, path)]).keys() == {DRIVER}:
+            yield path.removeprefix("src/")
 
 
 def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> list[Change]:
@@ -149,7 +177,7 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
             why = f"its declared inputs and what it was built on are those of {one.manifest.name}"
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
-        if one.touched is not None and not one.touched:
+        if one.touched is not None and not one.touched and not _doubtful(one):
             count = len(one.changed_src)
             why = f"{count} changed files since {one.manifest.name}, none of which its build read"
             return Decision(rung="trace", why=why, base=one)
@@ -158,6 +186,12 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     if not bases:
         reason = "every base has objects from the future" if usable else "no base of its family"
         return Decision(rung="clean", why=reason)
+    sound = [one for one in bases if not one.commands]
+    if not sound:
+        rules = bases[0].commands
+        why = f"make's own rules differ from those of {bases[0].manifest.name}: {rules[0]}"
+        return Decision(rung="clean", why=why, jobs_total=bases[0].manifest.jobs_total)
+    bases = sound
     best = min(bases, key=lambda one: one.cost)
     total = best.manifest.jobs_total
     return Decision(
@@ -168,6 +202,11 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
         jobs_total=total,
         seconds=fixed + rate * (min(best.cost, total) if total else best.cost),
     )
+
+
+def _doubtful(one: Candidate) -> bool:
+    """Whether the tracer met something it could not place: such a trace proves nothing."""
+    return one.trace is None or bool(one.trace.problems)
 
 
 def _why(best: Candidate) -> str:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, reduce
 from pathlib import Path
 
 from labtasks import layer, process, trace_depend, trace_filemon, trace_strace
 from labtasks.builder import STRACE, Workspace
 from labtasks.recipe import Part
-from labtasks.trace import Trace
+from labtasks.trace import DRIVER, Job, Trace
 
 
 def choose(setting: str, part: Part) -> str:
@@ -42,23 +42,34 @@ def _strace_works() -> bool:
     return process.query([*STRACE, "-o", "/dev/null", "true"]).code == 0
 
 
-def collect(tracer: str, space: Workspace, part: Part, links: Mapping[str, str]) -> Trace | None:
-    """What a finished build read, or None. `links` are the symbolic links it found in its trees."""
+def collect(
+    tracer: str,
+    space: Workspace,
+    part: Part,
+    links: Mapping[str, str],
+    sources: Callable[[], Iterable[str]],
+) -> Trace | None:
+    """What a finished build read, or None.
+
+    `links` are the symbolic links it found in its trees, `sources` gives every path of the source
+    tree: those that match the part's `unseen` globs complete what compilers leave.
+    """
     places = space.places()
+    src, obj = places.src, places.obj
     if tracer == "strace":
-        found: Trace | None = None
         logs = sorted((space.scratch / "out").glob("strace.*"), key=lambda p: int(p.suffix[1:]))
-        for log in logs:
-            step = trace_strace.parse(
-                log, src=places.src, obj=places.obj, cwd=places.src, links=links
-            )
-            found = found.joined(step) if found else step
-        return found
+        steps = [trace_strace.parse(p, src=src, obj=obj, cwd=src, links=links) for p in logs]
+        return reduce(Trace.united, steps) if steps else None
     if tracer == "filemon":
-        return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=places.src, obj=places.obj)
+        return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
     if tracer == "depend":
-        texts = _texts(space, tuple(part.depends))
-        return trace_depend.parse(texts, src=places.src, obj=places.obj)
+        found = trace_depend.parse(
+            _texts(space, tuple(part.depends)), src=src, obj=obj, links=links
+        )
+        unseen = layer.matcher(part.unseen)
+        reads = frozenset(f"src/{p}" for p in sources() if unseen(p))
+        listed = frozenset(path.rpartition("/")[0] for path in reads)
+        return found.united(Trace({DRIVER: Job(reads=reads, listed=listed)}))
     return None
 
 

@@ -1,0 +1,347 @@
+r"""The log of strace -> a trace: what each job of a build read, looked for, listed and wrote.
+
+The log is one file with a pid before each line, as written by
+
+    strace -f --seccomp-bpf -q -s 4096 -o LOG \
+        -e trace=%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork
+
+Descriptors are followed only as far as *at calls and fchdir need them, and closing is not in the
+log; nor are the interpreter of a #! script, io_uring, directories opened without O_DIRECTORY, and
+what a process does with a descriptor another one sent it. It knows nothing of makefiles: a job
+is a child of a process that runs one of the `drivers`, with all its descendants.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from labtasks.trace import DRIVER, KINDS, Job, Trace, Trees
+
+DRIVERS = frozenset({"make", "gmake", "bmake", "fmake", "pmake", "ninja", "samu"})
+
+_STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_FD = rb"((?:AT_FDCWD|\d+)(?:<[^>]*>)?)"  # with -y its path stands in angle brackets
+_TREE_CALL = rb'(\w+)\((?:AT_FDCWD, |%s, )?(?!"")%s(?P<tree>.*)'
+# Moves, links and changes of directory matter wherever they are; so do programs and forks.
+_OTHER_CALL = (
+    rb"(execve|execveat|f?chdir|rename\w*|link|linkat|symlink\w*|clone3?|v?fork|fcntl|dup\d?)"
+    rb"\((?P<other>.*)"
+)
+_RESUMED = rb"<\.\.\. \w+ resumed>(?P<resumed>.*)"
+_ENDED = rb"(?P<ended>--- SIGCHLD .*CLD_(?:EXITED|KILLED|DUMPED), si_pid=(\d+)|\+\+\+ )"
+
+_PATHS = re.compile(rb"(?:AT_FDCWD, |%s, )?%s" % (_FD, _STRING))
+_HELD = re.compile(_FD)
+_CHILD = re.compile(rb"(\d+)(?: /\* (\d+) in strace's PID NS \*/)?$")
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
+_NO_DIGIT = re.compile(rb"\D")
+_UNFINISHED = b" <unfinished ...>\n"
+_GONE = (b"-1 ENOENT", b"-1 ENOTDIR")
+
+_OPEN = frozenset({b"open", b"openat", b"openat2", b"creat"})
+_FORK = frozenset({b"clone", b"clone3", b"vfork", b"fork"})
+_ENTER = frozenset({b"execve", b"execveat", b"chdir"})
+_REMOVE = frozenset({b"unlink", b"unlinkat", b"rmdir"})
+_CHANGE = frozenset(
+    b"mkdir mkdirat mknod mknodat chmod fchmodat fchmodat2 chown lchown fchownat truncate utime"
+    b" utimes futimesat utimensat setxattr lsetxattr removexattr lremovexattr".split()
+)
+_BESIDE = re.compile(r"^\.|\.(d|dep|cmd|log|map)$")  # what a command leaves beside its product
+_TEMPORARY = re.compile(r"(^|[._-])te?mp([._-]|$)|~$|^cc[A-Za-z0-9]{6}\.")
+
+
+@dataclass(slots=True, eq=False)
+class _Process:
+    """One process: where it is, what it holds open, and what it has done so far.
+
+    Paths are kept as the log has them, made absolute: they are looked at once per process and
+    path in the end, when all symbolic links are known.
+    """
+
+    parent: _Process | None
+    cwd: list[bytes]  # one item, so that processes can share it (CLONE_FS); ends in a slash
+    fds: dict[bytes, bytes | None]  # what each descriptor was opened on; ends in a slash
+    driver: bool = False  # whether the program it last executed is one
+    reads: set[bytes] = field(default_factory=set)
+    absent: set[bytes] = field(default_factory=set)
+    listed: set[bytes] = field(default_factory=set)
+    writes: dict[bytes, int] = field(default_factory=dict)  # -> line; negative when it removed it
+
+    def root(self) -> _Process | None:
+        """The process whose job this is part of; None for the driver's own."""
+        process = self
+        while not process.driver and process.parent is not None:
+            if process.parent.driver:
+                return process
+            process = process.parent
+        return None
+
+
+def parse(
+    log: str | os.PathLike[str] | Iterable[bytes],
+    *,
+    src: str,
+    obj: str,
+    cwd: str,
+    drivers: Collection[str] = DRIVERS,
+    links: Mapping[str, str] | None = None,
+) -> Trace:
+    """The trace of a build that began in `cwd` and saw its trees at `src` and `obj`.
+
+    `links`: symbolic links that were there before ("obj/x/machine" -> "/mnt/src/sys/..."); those
+    made or read during the build are in the log. Jobs that wrote nothing below `obj` are the
+    driver's. Cost: 2 to 3 s of processor time per million lines. Raises OSError when `log`
+    cannot be read.
+    """
+    reader = _Reader(Trees(src, obj, links), cwd, drivers)
+    with Path(log).open("rb") if isinstance(log, str | os.PathLike) else nullcontext(log) as lines:
+        for line in lines:
+            reader.read(line)
+    return reader.trace()
+
+
+class _Reader:
+    """Follows the log line by line."""
+
+    def __init__(self, trees: Trees, cwd: str, drivers: Collection[str]) -> None:
+        self.trees = trees
+        self.drivers = frozenset(name.encode() for name in drivers)
+        self.cwd = os.fsencode(cwd) + b"/"
+        self.line = 0
+        self.processes: list[_Process] = []
+        self.live: dict[bytes, _Process] = {}
+        self.unfinished: dict[bytes, bytes] = {}  # pid -> the first half of its call
+        self.unborn: dict[bytes, list[bytes]] = {}  # pid -> its lines before the fork returned
+        self.links: dict[bytes, bytes] = {}  # those seen made or read
+        self.names = cache(lambda path: trees.names(_text(path)))  # used when all links are known
+        self.lost = 0  # calls relative to a descriptor nobody saw opened
+        # The order matters: most lines are stat and open calls outside the trees, which the
+        # look-ahead refuses at once. Directories opened out there can lead back in.
+        outside = rb'/(?!(?:%s)["/]|[^"]*", [A-Z_|]*O_DIRECTORY)' % b"|".join(
+            re.escape(os.fsencode(root).strip(b"/")) for root, _ in trees.roots
+        )
+        call = _TREE_CALL % (_FD, _STRING.replace(b'"', b'"(?!' + outside + b")", 1))
+        either = b"|".join((_OTHER_CALL, call, _RESUMED, _ENDED))
+        self.match = re.compile(rb"(\d+) +(?:%s)" % either).match
+
+    def read(self, line: bytes) -> None:
+        """One line of the log."""
+        self.line += 1
+        match = self.match(line)
+        if match is None:
+            return
+        pid = match[1]
+        process = self.live.get(pid)
+        if process is None:
+            if self.processes:
+                self.unborn.setdefault(pid, []).append(line)
+                return
+            process = self._born(pid, _Process(None, [self.cwd], {}))
+        kind = match.lastgroup
+        if kind == "ended":  # a process ended; the pid can come again, as another process's
+            self.live.pop(match[10] or pid, None)
+            self.unfinished.pop(match[10] or pid, None)
+        elif kind == "resumed":  # the second half of a call
+            begun = self.unfinished.pop(pid, None)
+            if begun is not None:
+                self.read(begun + match["resumed"])
+        elif line.endswith(_UNFINISHED):
+            self.unfinished[pid] = line.removesuffix(_UNFINISHED)
+        elif kind == "tree":
+            call, fd, raw, rest = match.group(4, 5, 6, 7)
+            path = self._absolute(process, fd, raw)
+            if path is not None:
+                self._tree_call(process, call, path, rest)
+        else:
+            self._other_call(process, match[2], match[3])
+
+    def _tree_call(self, process: _Process, call: bytes, path: bytes, rest: bytes) -> None:
+        """A call with one path, in a tree or relative."""
+        result = rest.rpartition(b" = ")[2]
+        if result.startswith(b"-"):
+            # Any other failure, as EEXIST, shows that something is there.
+            (process.absent if result.startswith(_GONE) else process.reads).add(path)
+        elif result.startswith(b"?"):
+            return
+        elif call in _OPEN:
+            process.fds[result.partition(b"<")[0]] = path + b"/"
+            self._opened(process, path, rest)
+        elif call in _REMOVE:
+            process.writes[path] = -self.line
+        elif call in _CHANGE:
+            process.writes.setdefault(path, 0)
+        elif call == b"getcwd":
+            process.cwd[0] = path + b"/"
+        else:
+            process.reads.add(path)
+            target = _PATHS.search(rest) if call.startswith(b"readlink") else None
+            if target is not None:
+                self._link(path, _unescaped(target[2]))
+
+    def _opened(self, process: _Process, path: bytes, flags: bytes) -> None:
+        if b"O_DIRECTORY" in flags:
+            (process.reads if b"O_PATH" in flags else process.listed).add(path)
+        elif b"O_PATH" in flags or (b"O_RDONLY" in flags and b"O_CREAT" not in flags):
+            process.reads.add(path)
+        elif b"O_APPEND" in flags and b"O_TRUNC" not in flags:
+            process.writes.setdefault(path, 0)  # a log that many jobs write to names none of them
+        else:
+            process.writes[path] = self.line
+            if b"O_RDWR" in flags and b"O_TRUNC" not in flags and b"O_EXCL" not in flags:
+                process.reads.add(path)
+
+    def _other_call(self, process: _Process, call: bytes, args: bytes) -> None:
+        """Programs, moves, links, changes of directory, descriptors, forks."""
+        result = args.rpartition(b" = ")[2]
+        if call in _FORK:
+            self._forked(process, args, result)
+        elif call.startswith((b"rename", b"link", b"symlink")):
+            self._moved(process, call, args, result)
+        elif call in _ENTER:
+            found = _PATHS.match(args)
+            path = self._absolute(process, found[1], found[2]) if found else None
+            if path is None:
+                return
+            (process.absent if result.startswith(_GONE) else process.reads).add(path)
+            if result == b"0" and call == b"chdir":
+                process.cwd[0] = os.fsencode(self.trees.directory(_text(path))) + b"/"
+            elif result == b"0":
+                process.driver = path.rpartition(b"/")[2] in self.drivers
+        elif not result.startswith((b"-", b"?")):
+            fd = _HELD.match(args)
+            held = self._directory(process, fd[1]) if fd else None
+            if call == b"fchdir":
+                process.cwd[0] = held or process.cwd[0]
+            elif call != b"fcntl" or b" F_DUPFD" in args:
+                # Without knowledge of the old one, what was known of the new one is wrong now.
+                process.fds[_NO_DIGIT.split(result, 1)[0]] = held
+
+    def _moved(self, process: _Process, call: bytes, args: bytes, result: bytes) -> None:
+        """rename, link and symlink, with their *at variants."""
+        first, *others = ((match[1], match[2]) for match in _PATHS.finditer(args))
+        symbolic = call.startswith(b"symlink")
+        old = None if symbolic else self._absolute(process, *first)
+        new = self._absolute(process, *others[0]) if others else None
+        if old is not None and result.startswith(_GONE):
+            process.absent.add(old)
+        elif new is not None and result != b"0":
+            process.reads.add(new)
+        if new is None or result != b"0":
+            return
+        process.writes[new] = self.line
+        if old is not None:
+            process.reads.add(old)
+            if call.startswith(b"rename"):
+                process.writes[old] = -self.line
+        # `ln -sf` makes a link and then renames it.
+        target = _unescaped(first[1]) if symbolic else self.links.get(old or b"")
+        if target is not None:
+            self._link(new, target)
+
+    def _forked(self, process: _Process, args: bytes, result: bytes) -> None:
+        pid = _CHILD.match(result)
+        if pid is None:
+            return
+        if b"CLONE_THREAD" in args:
+            self._born(pid[2] or pid[1], process)
+            return
+        cwd = process.cwd if b"CLONE_FS" in args else list(process.cwd)
+        fds = process.fds if b"CLONE_FILES" in args else dict(process.fds)
+        self._born(pid[2] or pid[1], _Process(process, cwd, fds))
+
+    def _born(self, pid: bytes, process: _Process) -> _Process:
+        """From here on the lines of `pid` are this process's, with those that came too early."""
+        self.live[pid] = process
+        self.processes.append(process)
+        for line in self.unborn.pop(pid, ()):
+            self.read(line)
+        return process
+
+    def _absolute(self, process: _Process, fd: bytes | None, raw: bytes) -> bytes | None:
+        path = _unescaped(raw) if b"\\" in raw else raw
+        if path.startswith(b"/"):
+            return path
+        base = self._directory(process, fd)
+        if base is None:
+            self.lost += 1
+            return None
+        return base + path
+
+    def _directory(self, process: _Process, fd: bytes | None) -> bytes | None:
+        if fd is None:
+            return process.cwd[0]
+        number, _, path = fd.partition(b"<")
+        return _unescaped(path[:-1]) + b"/" if path else process.fds.get(number)
+
+    def _link(self, path: bytes, target: bytes) -> None:
+        self.links[path] = target
+        self.trees.add_link(_text(path), _text(target))
+
+    def trace(self) -> Trace:
+        """What the log said, once it has been read."""
+        problems = [f"{self.lost} calls below a directory nobody saw opened"] if self.lost else []
+        if self.unborn:
+            problems.append(f"{len(self.unborn)} processes whose parent nobody saw")
+        while self.unborn:
+            self._born(next(iter(self.unborn)), _Process(self.processes[0], [self.cwd], {}))
+        jobs: dict[_Process | None, list[_Process]] = defaultdict(list)
+        for process in dict.fromkeys(self.processes):  # a process is there once per thread
+            jobs[process.root()].append(process)
+        named: dict[str, list[_Process]] = {DRIVER: jobs.pop(None, [])}
+        for processes in jobs.values():
+            named.setdefault(self._name(processes), []).extend(processes)
+        made = {
+            name: Job(
+                **{
+                    kind: self._all_names(getattr(process, kind) for process in named[name])
+                    for kind in KINDS
+                }
+            )
+            for name in sorted(named)
+        }
+        return Trace(made, in_tree=self.trees.in_tree, problems=problems)
+
+    def _name(self, processes: list[_Process]) -> str:
+        """The best of the objects that these made and left; the driver's name without any."""
+        last: dict[bytes, int] = {}
+        for process in processes:
+            for path, line in process.writes.items():
+                last[path] = max(last.get(path, 0), line, key=abs)
+        own = "src/" if self.trees.in_tree else "obj/"
+        # Files also go with their directory, however `rm -r` named them.
+        left = (
+            self.names(path)[-1:]
+            for path, line in last.items()
+            if line > 0 and last.get(path.rpartition(b"/")[0], 0) > -line
+        )
+        made = (name for names in left for name in names if name.startswith(own))
+        return min(made, key=_rank, default=DRIVER)
+
+    def _all_names(self, sets: Iterable[Iterable[bytes]]) -> frozenset[str]:
+        paths: set[bytes] = set().union(*sets)
+        return frozenset(name for path in paths for name in self.names(path))
+
+
+def _rank(name: str) -> tuple[bool, bool, str]:
+    """Least for the path that is best as a job's name: neither temporary nor .depend.x.o."""
+    last = name.rpartition("/")[2]
+    return bool(_TEMPORARY.search(last)), bool(_BESIDE.search(last)), name
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _unescaped(raw: bytes) -> bytes:
+    """A string as strace writes it -> the bytes it stands for."""
+    return _ESCAPE.sub(
+        lambda m: bytes([int(m[1], 8)]) if m[1].isdigit() else _ESCAPED.get(m[1], m[1]), raw
+    )
