@@ -23,7 +23,7 @@ from labtasks.layer import LayerId
 from labtasks.store import Manifest, Store
 from labtasks.trace import DRIVER, Change, Trace
 
-_CANDIDATES = 16
+_CANDIDATES = 8
 """How many artifacts are weighed; the nearest in time and those made last come first."""
 
 _UNKNOWN_RATE = 0.1
@@ -43,9 +43,9 @@ class Candidate:
     """An artifact of the same family, and what stands between it and what is wanted.
 
     `touched` are the jobs that would see the changes, each with reasons; None without a trace.
-    `stale` are objects to remove first: made by jobs that saw a file appear or go, which make by
-    itself does not notice. `commands` are changed files that only make reads: its rules, which
-    plain make does not compare; so it is no base.
+    `stale` are objects to remove first: made by jobs that saw a file appear or go, or a link
+    change, which make by itself does not notice. `commands` are changed files that only make
+    reads: its rules, which plain make does not compare; so it is no base.
     """
 
     manifest: Manifest
@@ -56,6 +56,11 @@ class Candidate:
     stale: tuple[str, ...]
     commands: tuple[str, ...]
     touched: dict[str, tuple[str, ...]] | None
+
+    @property
+    def proved(self) -> bool:
+        """Whether nothing its build read has changed. A trace with problems proves nothing."""
+        return self.touched == {} and self.trace is not None and not self.trace.problems
 
     @property
     def cost(self) -> int:
@@ -76,18 +81,35 @@ class Decision:
 
 
 def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> list[Candidate]:
-    """What the store holds of the family, the likeliest bases first."""
+    """What the store holds of the family, the likeliest bases first; one that proves to be the
+    wanted artifact ends the list.
+    """
     family = [m for m in store.all(want.kind) if m.family == want.family]
     by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
     chosen = dict.fromkeys(m.key for pair in zip(by_date, family, strict=True) for m in pair)
     by_key = {m.key: m for m in family}
-    weighed, layers = [], set()
-    for key in list(chosen)[:_CANDIDATES]:
+    weighed: list[Candidate] = []
+    layers = set()
+    for key in chosen:
         manifest = by_key[key]
-        if manifest.stack[0] not in layers:  # aliases lead to one and the same tree
-            layers.add(manifest.stack[0])
-            weighed.append(_weigh(lab, store, want, manifest, below))
-    return [one for one in weighed if one]
+        same = _same_inputs(want, manifest, below)
+        if manifest.stack[0] in layers and not same:
+            continue  # aliases lead to one and the same tree
+        layers.add(manifest.stack[0])
+        if len(layers) > _CANDIDATES and not same:
+            continue
+        one = _weigh(lab, store, want, manifest, below)
+        if one:
+            weighed.append(one)
+        if one and (one.same_inputs or one.proved):
+            break
+    return weighed
+
+
+def _same_inputs(want: Wanted, manifest: Manifest, below: Below | None) -> bool:
+    trees = [pair for pair in want.inputs if pair[0].startswith("tree ")]
+    same_below = manifest.below_digest == (below.digest if below else "")
+    return same_below and all(pair in manifest.inputs for pair in trees)
 
 
 def _weigh(
@@ -110,18 +132,18 @@ def _weigh(
         gone = frozenset(f"src/{p}" for p in vanished)
         new = frozenset(f"src/{p}" for p in appeared)
         touched = trace.touched([*changes, *obj], gone, new)
-        moved = trace.touched([c for c in (*changes, *obj) if c[0] in "AD"], gone, new)
+        links = {f"src/{c.path}" for c in diff if c.status == "T" or c.mode == "120000"}
+        unseen = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
+        moved = trace.touched(unseen, gone, new)
         stale = written(trace, moved, in_tree=lab.recipe.in_tree)
         if part.checks_commands == "no":
             commands = tuple(_rules(trace, changes))
-    trees = [(label, value) for label, value in want.inputs if label.startswith("tree ")]
     return Candidate(
         manifest=manifest,
         trace=trace,
         changed_src=tuple(c.path for c in diff if c.status != "D"),
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
-        same_inputs=all(pair in manifest.inputs for pair in trees)
-        and manifest.below_digest == (below.digest if below else ""),
+        same_inputs=_same_inputs(want, manifest, below),
         stale=stale,
         commands=commands,
         touched=touched,
@@ -177,7 +199,7 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
             why = f"its declared inputs and what it was built on are those of {one.manifest.name}"
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
-        if one.touched is not None and not one.touched and not _doubtful(one):
+        if one.proved:
             count = len(one.changed_src)
             why = f"{count} changed files since {one.manifest.name}, none of which its build read"
             return Decision(rung="trace", why=why, base=one)
@@ -202,11 +224,6 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
         jobs_total=total,
         seconds=fixed + rate * (min(best.cost, total) if total else best.cost),
     )
-
-
-def _doubtful(one: Candidate) -> bool:
-    """Whether the tracer met something it could not place: such a trace proves nothing."""
-    return one.trace is None or bool(one.trace.problems)
 
 
 def _why(best: Candidate) -> str:

@@ -31,9 +31,7 @@ Rows = Mapping[str, Sequence[int]]  # path -> the numbers of the jobs, ascending
 KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes")
 DRIVER = ""  # the name of the driver's job
 REASONS_KEPT = 3
-_Real = tuple[str, tuple[str, ...]]  # an absolute path, and the links on the way to it
 _MAGIC = f"labtasks trace 1 {sys.byteorder}\n".encode()
-_MOST_LINKS = 40  # followed for one path, as in the kernel: they can form a ring
 _NONE: Sequence[int] = ()
 
 
@@ -259,82 +257,6 @@ def _chunks(body: bytes) -> Iterator[bytes]:
         end = 4 + int.from_bytes(view[:4], "little")
         yield bytes(view[4:end])
         view = view[end:]
-
-
-class Trees:
-    """Where a build saw its two trees, and the symbolic links in them: raw paths -> trace paths.
-
-    Links matter: a FreeBSD kernel reads sys/amd64/include through a link named `machine` in its
-    object directory, and a change of the header is a change of the file behind the link. They
-    are what the caller passes ({"obj/.../machine": "/mnt/src/sys/amd64/include"}, targets as
-    readlink shows them) and what the tracer saw made or read.
-    """
-
-    def __init__(self, src: str, obj: str, links: Mapping[str, str] | None = None) -> None:
-        src, obj = src.rstrip("/"), obj.rstrip("/")
-        self.in_tree = src == obj
-        # The longer first: objects may lie in a directory inside the sources.
-        self.roots = sorted(
-            {src: "src"}.items() if self.in_tree else {src: "src", obj: "obj"}.items(),
-            key=lambda root: -len(root[0]),
-        )
-        self._links: dict[str, str] = {}
-        self._known: dict[str, _Real] = {}
-        where = {short: root for root, short in self.roots}
-        for path, target in (links or {}).items():
-            tree, _, rest = path.partition("/")
-            self.add_link(f"{where[tree]}/{rest}", target)
-
-    def add_link(self, path: str, target: str) -> None:
-        """Learn of a link at an absolute path."""
-        directory, _, name = path.rpartition("/")
-        full = f"{self.directory(directory)}/{name}"
-        if self._links.get(full) != target:
-            self._links[full] = target
-            self._known.clear()
-
-    def directory(self, path: str) -> str:
-        """An absolute path without `.`, `..`, doubled slashes and known links."""
-        return self._real(path)[0]
-
-    def names(self, path: str) -> tuple[str, ...]:
-        """The trace paths that a use of this absolute path concerns; () outside the trees.
-
-        The file itself comes last, before it the links (in the trees) that lead to it.
-        """
-        above, _, name = path.rpartition("/")
-        full, links = self._step(self._real(above), name)
-        return tuple(short for p in (*links, full) if (short := self._short(p)))
-
-    def _real(self, path: str, depth: int = 0) -> _Real:
-        """Where a directory really is."""
-        real = self._known.get(path)
-        if real is None:
-            real = "", ()
-            for name in path.split("/"):
-                real = self._step(real, name, depth)
-            self._known[path] = real
-        return real
-
-    def _step(self, at: _Real, name: str, depth: int = 0) -> _Real:
-        above, links = at
-        if name in ("", "."):
-            return at
-        if name == "..":
-            return _parent(above), links
-        full = f"{above}/{name}"
-        target = self._links.get(full)
-        if target is None or depth == _MOST_LINKS:
-            return full, links
-        base = target if target.startswith("/") else f"{above}/{target}"
-        real, more = self._real(base, depth + 1)
-        return real, (*links, full, *more)
-
-    def _short(self, full: str) -> str | None:
-        for root, short in self.roots:
-            if full == root or full.startswith(root + "/"):
-                return short + full[len(root) :]
-        return None
 
 
 def _parent(path: str) -> str:

@@ -17,7 +17,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
-from labtasks.trace import DRIVER, Job, Trace, Trees
+from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace_trees import Trees
 
 _CONTINUED = re.compile(r"[ \t]*\\\r?\n[ \t]*")
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+")

@@ -16,7 +16,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 
-from labtasks.trace import DRIVER, Job, Trace, Trees
+from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace_trees import Trees
 
 _RECORDS = "\n-- filemon acquired metadata --\n"
 _VERSIONS = ("4", "5")  # of filemon's format; both read the same here

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from labtasks.trace import DRIVER, KINDS, Job, Trace, Trees
+from labtasks.trace import Trace
+from labtasks.trace_jobs import Process, jobs_of
+from labtasks.trace_trees import Trees
 
 DRIVERS = frozenset({"make", "gmake", "bmake", "fmake", "pmake", "ninja", "samu"})
 
@@ -54,35 +54,6 @@ _CHANGE = frozenset(
     b"mkdir mkdirat mknod mknodat chmod fchmodat fchmodat2 chown lchown fchownat truncate utime"
     b" utimes futimesat utimensat setxattr lsetxattr removexattr lremovexattr".split()
 )
-_BESIDE = re.compile(r"^\.|\.(d|dep|cmd|log|map)$")  # what a command leaves beside its product
-_TEMPORARY = re.compile(r"(^|[._-])te?mp([._-]|$)|~$|^cc[A-Za-z0-9]{6}\.")
-
-
-@dataclass(slots=True, eq=False)
-class _Process:
-    """One process: where it is, what it holds open, and what it has done so far.
-
-    Paths are kept as the log has them, made absolute: they are looked at once per process and
-    path in the end, when all symbolic links are known.
-    """
-
-    parent: _Process | None
-    cwd: list[bytes]  # one item, so that processes can share it (CLONE_FS); ends in a slash
-    fds: dict[bytes, bytes | None]  # what each descriptor was opened on; ends in a slash
-    driver: bool = False  # whether the program it last executed is one
-    reads: set[bytes] = field(default_factory=set)
-    absent: set[bytes] = field(default_factory=set)
-    listed: set[bytes] = field(default_factory=set)
-    writes: dict[bytes, int] = field(default_factory=dict)  # -> line; negative when it removed it
-
-    def root(self) -> _Process | None:
-        """The process whose job this is part of; None for the driver's own."""
-        process = self
-        while not process.driver and process.parent is not None:
-            if process.parent.driver:
-                return process
-            process = process.parent
-        return None
 
 
 def parse(
@@ -116,12 +87,11 @@ class _Reader:
         self.drivers = frozenset(name.encode() for name in drivers)
         self.cwd = os.fsencode(cwd) + b"/"
         self.line = 0
-        self.processes: list[_Process] = []
-        self.live: dict[bytes, _Process] = {}
+        self.processes: list[Process] = []
+        self.live: dict[bytes, Process] = {}
         self.unfinished: dict[bytes, bytes] = {}  # pid -> the first half of its call
         self.unborn: dict[bytes, list[bytes]] = {}  # pid -> its lines before the fork returned
         self.links: dict[bytes, bytes] = {}  # those seen made or read
-        self.names = cache(lambda path: trees.names(_text(path)))  # used when all links are known
         self.lost = 0  # calls relative to a descriptor nobody saw opened
         # The order matters: most lines are stat and open calls outside the trees, which the
         # look-ahead refuses at once. Directories opened out there can lead back in.
@@ -144,7 +114,7 @@ class _Reader:
             if self.processes:
                 self.unborn.setdefault(pid, []).append(line)
                 return
-            process = self._born(pid, _Process(None, [self.cwd], {}))
+            process = self._born(pid, Process(None, [self.cwd], {}))
         kind = match.lastgroup
         if kind == "ended":  # a process ended; the pid can come again, as another process's
             self.live.pop(match[10] or pid, None)
@@ -163,7 +133,7 @@ class _Reader:
         else:
             self._other_call(process, match[2], match[3])
 
-    def _tree_call(self, process: _Process, call: bytes, path: bytes, rest: bytes) -> None:
+    def _tree_call(self, process: Process, call: bytes, path: bytes, rest: bytes) -> None:
         """A call with one path, in a tree or relative."""
         result = rest.rpartition(b" = ")[2]
         if result.startswith(b"-"):
@@ -186,7 +156,7 @@ class _Reader:
             if target is not None:
                 self._link(path, _unescaped(target[2]))
 
-    def _opened(self, process: _Process, path: bytes, flags: bytes) -> None:
+    def _opened(self, process: Process, path: bytes, flags: bytes) -> None:
         if b"O_DIRECTORY" in flags:
             (process.reads if b"O_PATH" in flags else process.listed).add(path)
         elif b"O_PATH" in flags or (b"O_RDONLY" in flags and b"O_CREAT" not in flags):
@@ -198,7 +168,7 @@ class _Reader:
             if b"O_RDWR" in flags and b"O_TRUNC" not in flags and b"O_EXCL" not in flags:
                 process.reads.add(path)
 
-    def _other_call(self, process: _Process, call: bytes, args: bytes) -> None:
+    def _other_call(self, process: Process, call: bytes, args: bytes) -> None:
         """Programs, moves, links, changes of directory, descriptors, forks."""
         result = args.rpartition(b" = ")[2]
         if call in _FORK:
@@ -212,7 +182,7 @@ class _Reader:
                 return
             (process.absent if result.startswith(_GONE) else process.reads).add(path)
             if result == b"0" and call == b"chdir":
-                process.cwd[0] = os.fsencode(self.trees.directory(_text(path))) + b"/"
+                process.cwd[0] = os.fsencode(self.trees.directory(text_of(path))) + b"/"
             elif result == b"0":
                 process.driver = path.rpartition(b"/")[2] in self.drivers
         elif not result.startswith((b"-", b"?")):
@@ -224,7 +194,7 @@ class _Reader:
                 # Without knowledge of the old one, what was known of the new one is wrong now.
                 process.fds[_NO_DIGIT.split(result, 1)[0]] = held
 
-    def _moved(self, process: _Process, call: bytes, args: bytes, result: bytes) -> None:
+    def _moved(self, process: Process, call: bytes, args: bytes, result: bytes) -> None:
         """rename, link and symlink, with their *at variants."""
         first, *others = ((match[1], match[2]) for match in _PATHS.finditer(args))
         symbolic = call.startswith(b"symlink")
@@ -246,7 +216,7 @@ class _Reader:
         if target is not None:
             self._link(new, target)
 
-    def _forked(self, process: _Process, args: bytes, result: bytes) -> None:
+    def _forked(self, process: Process, args: bytes, result: bytes) -> None:
         pid = _CHILD.match(result)
         if pid is None:
             return
@@ -255,9 +225,9 @@ class _Reader:
             return
         cwd = process.cwd if b"CLONE_FS" in args else list(process.cwd)
         fds = process.fds if b"CLONE_FILES" in args else dict(process.fds)
-        self._born(pid[2] or pid[1], _Process(process, cwd, fds))
+        self._born(pid[2] or pid[1], Process(process, cwd, fds))
 
-    def _born(self, pid: bytes, process: _Process) -> _Process:
+    def _born(self, pid: bytes, process: Process) -> Process:
         """From here on the lines of `pid` are this process's, with those that came too early."""
         self.live[pid] = process
         self.processes.append(process)
@@ -265,7 +235,7 @@ class _Reader:
             self.read(line)
         return process
 
-    def _absolute(self, process: _Process, fd: bytes | None, raw: bytes) -> bytes | None:
+    def _absolute(self, process: Process, fd: bytes | None, raw: bytes) -> bytes | None:
         path = _unescaped(raw) if b"\\" in raw else raw
         if path.startswith(b"/"):
             return path
@@ -275,7 +245,7 @@ class _Reader:
             return None
         return base + path
 
-    def _directory(self, process: _Process, fd: bytes | None) -> bytes | None:
+    def _directory(self, process: Process, fd: bytes | None) -> bytes | None:
         if fd is None:
             return process.cwd[0]
         number, _, path = fd.partition(b"<")
@@ -283,7 +253,7 @@ class _Reader:
 
     def _link(self, path: bytes, target: bytes) -> None:
         self.links[path] = target
-        self.trees.add_link(_text(path), _text(target))
+        self.trees.add_link(text_of(path), text_of(target))
 
     def trace(self) -> Trace:
         """What the log said, once it has been read."""
@@ -291,52 +261,15 @@ class _Reader:
         if self.unborn:
             problems.append(f"{len(self.unborn)} processes whose parent nobody saw")
         while self.unborn:
-            self._born(next(iter(self.unborn)), _Process(self.processes[0], [self.cwd], {}))
-        jobs: dict[_Process | None, list[_Process]] = defaultdict(list)
-        for process in dict.fromkeys(self.processes):  # a process is there once per thread
-            jobs[process.root()].append(process)
-        named: dict[str, list[_Process]] = {DRIVER: jobs.pop(None, [])}
-        for processes in jobs.values():
-            named.setdefault(self._name(processes), []).extend(processes)
-        made = {
-            name: Job(
-                **{
-                    kind: self._all_names(getattr(process, kind) for process in named[name])
-                    for kind in KINDS
-                }
-            )
-            for name in sorted(named)
-        }
+            self._born(next(iter(self.unborn)), Process(self.processes[0], [self.cwd], {}))
+        own = "src/" if self.trees.in_tree else "obj/"
+        names = cache(lambda path: self.trees.names(text_of(path)))
+        made = jobs_of(self.processes, names, own)
         return Trace(made, in_tree=self.trees.in_tree, problems=problems)
 
-    def _name(self, processes: list[_Process]) -> str:
-        """The best of the objects that these made and left; the driver's name without any."""
-        last: dict[bytes, int] = {}
-        for process in processes:
-            for path, line in process.writes.items():
-                last[path] = max(last.get(path, 0), line, key=abs)
-        own = "src/" if self.trees.in_tree else "obj/"
-        # Files also go with their directory, however `rm -r` named them.
-        left = (
-            self.names(path)[-1:]
-            for path, line in last.items()
-            if line > 0 and last.get(path.rpartition(b"/")[0], 0) > -line
-        )
-        made = (name for names in left for name in names if name.startswith(own))
-        return min(made, key=_rank, default=DRIVER)
 
-    def _all_names(self, sets: Iterable[Iterable[bytes]]) -> frozenset[str]:
-        paths: set[bytes] = set().union(*sets)
-        return frozenset(name for path in paths for name in self.names(path))
-
-
-def _rank(name: str) -> tuple[bool, bool, str]:
-    """Least for the path that is best as a job's name: neither temporary nor .depend.x.o."""
-    last = name.rpartition("/")[2]
-    return bool(_TEMPORARY.search(last)), bool(_BESIDE.search(last)), name
-
-
-def _text(path: bytes) -> str:
+def text_of(path: bytes) -> str:
+    """A path as traces hold it, undecodable bytes kept."""
     return path.decode("utf-8", "surrogateescape")
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labtasks.trace import DRIVER, Job, Trace, Trees
+from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace_trees import Trees
 
 READ = Job(reads=frozenset({"src/d", "src/d/f"}))
 ABSENT = Job(absent=frozenset({"src/d/f"}))
