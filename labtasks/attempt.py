@@ -260,7 +260,7 @@ def content_digest(
 
 def _read_objects(base: Candidate) -> tuple[str, ...]:
     """Objects of a changed world that the base's build read: make must see them as new."""
-    if base.trace is None:
+    if base.trace is None or base.manifest.tracer == "depend":
         return base.changed_obj
     return tuple(p for p in base.changed_obj if f"obj/{p}" in base.trace.reads)
 

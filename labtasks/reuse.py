@@ -132,6 +132,8 @@ def _weigh(
         gone = frozenset(f"src/{p}" for p in vanished)
         new = frozenset(f"src/{p}" for p in appeared)
         touched = trace.touched([*changes, *obj], gone, new)
+        if obj and manifest.tracer == "depend":  # compilers do not tell which objects were used
+            touched.setdefault(DRIVER, ("the world's objects",))
         links = {f"src/{c.path}" for c in diff if c.status == "T" or c.mode == "120000"}
         unseen = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
         moved = trace.touched(unseen, gone, new)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
 
@@ -47,12 +47,13 @@ def collect(
     space: Workspace,
     part: Part,
     links: Mapping[str, str],
-    sources: Callable[[], Iterable[str]],
+    sources: Callable[[], Collection[str]],
 ) -> Trace | None:
     """What a finished build read, or None.
 
     `links` are the symbolic links it found in its trees, `sources` gives every path of the source
-    tree: those that match the part's `unseen` globs complete what compilers leave.
+    tree: they tell what a relative name in a dependency file is relative to, and those that match
+    the part's `unseen` globs complete what compilers leave.
     """
     places = space.places()
     src, obj = places.src, places.obj
@@ -63,11 +64,12 @@ def collect(
     if tracer == "filemon":
         return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
     if tracer == "depend":
+        tree = {f"src/{path}" for path in sources()}
         found = trace_depend.parse(
-            _texts(space, tuple(part.depends)), src=src, obj=obj, links=links
+            _texts(space, part.depends), src=src, obj=obj, links=links, exists=tree.__contains__
         )
         unseen = layer.matcher(part.unseen)
-        reads = frozenset(f"src/{p}" for p in sources() if unseen(p))
+        reads = frozenset(p for p in tree if unseen(p.removeprefix("src/")))
         listed = frozenset(path.rpartition("/")[0] for path in reads)
         return found.united(Trace({DRIVER: Job(reads=reads, listed=listed)}))
     return None
