@@ -50,6 +50,9 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         return _compose(lab, store, want, request)
     if want.kind == "objfs":
         return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
+    notes: list[str] = []
+    if want.base:
+        notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
     base = produce(lab, store, want.base, request) if want.base else None
     with store.lock(want.kind, want.key, want.name):
         found = store.get(want.kind, want.key)
@@ -61,22 +64,27 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
                 f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
                 hint=f"`doit retry=yes {want.name}` tries again",
             )
-        return _climb(lab, store, want, base, request)
+        for note in notes:
+            say(f"{want.name}: note: {note}")
+        return _climb(
+            Attempt(
+                lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
+            )
+        )
 
 
-def _climb(
-    lab: Lab, store: Store, want: Wanted, base: Manifest | None, request: Request
-) -> Manifest:
+def _climb(attempt: Attempt) -> Manifest:
     """Down the ladder until a rung holds.
 
     Only one clean build of a family runs at a time: whoever waited for it has a base, and most
     often nothing left to build.
     """
-    decision = decide(lab, store, want, base)
+    lab, store, want, below = attempt.lab, attempt.store, attempt.want, attempt.below
+    decision = decide(lab, store, want, below)
     if decision.rung == "clean":
         with store.lock("family", want.family, want.name):
-            return _act(lab, store, want, base, request, decide(lab, store, want, base))
-    return _act(lab, store, want, base, request, decision)
+            return _act(attempt, decide(lab, store, want, below))
+    return _act(attempt, decision)
 
 
 def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decision:
@@ -86,26 +94,12 @@ def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decis
     return reuse.decide(found, *reuse.learned(store.all(want.kind)))
 
 
-def _act(
-    lab: Lab,
-    store: Store,
-    want: Wanted,
-    base: Manifest | None,
-    request: Request,
-    decision: Decision,
-) -> Manifest:
+def _act(attempt: Attempt, decision: Decision) -> Manifest:
     """Do what was decided. A failed incremental build is tried once more clean."""
+    want = attempt.want
     if decision.rung in ("cutoff", "trace") and decision.base:
-        return _alias(store, want, decision, decision.base, base)
-    notes = []
-    if base and want.base:
-        notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
-    for note in notes:
-        say(f"{want.name}: note: {note}")
+        return _alias(attempt, decision, decision.base)
     _announce(want, decision)
-    attempt = Attempt(
-        lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
-    )
     try:
         with attempt.built(decision) as built:
             return attempt.seal(built, decision)
@@ -131,11 +125,9 @@ def _announce(want: Wanted, decision: Decision) -> None:
         )
 
 
-def _alias(
-    store: Store, want: Wanted, decision: Decision, candidate: Candidate, base: Manifest | None
-) -> Manifest:
+def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manifest:
     """The wanted artifact is one that exists: record that, and why."""
-    origin = candidate.manifest
+    origin, want, base = candidate.manifest, attempt.want, attempt.below
     manifest = msgspec.structs.replace(
         origin,
         key=want.key,
@@ -151,9 +143,10 @@ def _alias(
         why=decision.why,
         seconds=0.0,
         jobs=0,
+        warnings=list(attempt.notes),
         finished=time.time(),
     )
-    store.publish(manifest, trace=candidate.trace, tree=None)
+    attempt.store.publish(manifest, trace=candidate.trace, tree=None)
     say(f"{want.name}: is {origin.name} ({decision.rung}): {decision.why}")
     return manifest
 

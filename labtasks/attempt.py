@@ -25,7 +25,7 @@ from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Candidate, Decision
 from labtasks.store import Failure, Manifest, Store
-from labtasks.trace import Trace
+from labtasks.trace import Job, Trace
 
 
 def say(text: str) -> None:
@@ -271,9 +271,23 @@ def _missed(base: Candidate | None, seen: Trace | None, *, in_tree: bool) -> tup
     """
     if base is None or base.trace is None or seen is None:
         return ()
-    ran = set(seen.names)
+    ran, known = set(seen.names), set(base.trace.names)
     missed = [name for name in base.touched or {} if name not in ran]
+    if not missed:
+        return ()
+    # a command that leaves an unchanged product alone ran under another name
+    renamed = [_sources(seen.jobs[name]) for name in ran - known]
+    gone = base.trace.reads - seen.reads
+    missed = [
+        name
+        for name in missed
+        if not any(_sources(base.trace.jobs[name]) - gone <= reads for reads in renamed)
+    ]
     return reuse.written(base.trace, missed, in_tree=in_tree)
+
+
+def _sources(job: Job) -> frozenset[str]:
+    return frozenset(path for path in job.reads if path.startswith("src/"))
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

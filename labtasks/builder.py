@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,8 +31,6 @@ STRACE = (
     "-e", "trace=%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork",
 )  # fmt: skip
 """What trace_strace reads."""
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class Workspace(ABC):
 
     def environment(self) -> dict[str, str]:
         """A scrubbed environment: nothing of the person's shell decides what is built."""
-        base = {"PATH": _PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
+        base = {"PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
         return {**base, "HOME": self.home(), "SHELL": "/bin/sh", **self.recipe.env}
 
     @abstractmethod
@@ -159,12 +158,13 @@ class Overlay(Workspace):
         layer.copy_out(self.layers, self.trees.flat, self.objects(), whiteouts=True)
         wait_past(self.trees.newest)
         src, obj, trees = self.places().src, self.places().obj, self.trees
-        self._each("rm -f", obj, trees.remove_obj, log)
+        self.remove(trees.remove_obj, log)
         self._each("touch -h -c", obj, trees.touch_obj, log)
         self._each("touch -h -c", src, trees.touch_src, log)
 
     def remove(self, paths: Sequence[str], log: Path) -> None:
-        self._each("rm -f", self.places().obj, paths, log)
+        one = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
+        self._each(f"sh -c {shlex.quote(one)}", self.places().obj, paths, log)
 
     def _each(self, command: str, tree: str, paths: Sequence[str], log: Path) -> None:
         """Run a command on paths of a tree where the mounts are."""
@@ -272,20 +272,23 @@ class Copy(Workspace):
         layer.remove(src.parent)
         src.parent.mkdir(parents=True)
         layer.copy_out(self.layers, self.trees.src, src)
-        layer.copy_out(self.layers, (*self.trees.obj, *self.trees.below), obj)
+        stack = (*self.trees.obj, *self.trees.flat, *self.trees.below)
+        layer.copy_out(self.layers, stack, obj)
         (self.scratch / "files").rename(self.places().files)
         wait_past(self.trees.newest)
+        self._before = {path: (info.st_size, info.st_mtime_ns) for path, info in layer.walk(obj)}
         self.remove(self.trees.remove_obj, log)
         for root, paths in ((src, self.trees.touch_src), (obj, self.trees.touch_obj)):
             for path in paths:
                 if os.path.lexists(root / path):
                     os.utime(root / path, follow_symlinks=False)
-        self._before = {path: (info.st_size, info.st_mtime_ns) for path, info in layer.walk(obj)}
 
     def remove(self, paths: Sequence[str], log: Path) -> None:
         del log  # nothing is run
         for path in paths:
-            layer.remove(self.objects() / path)
+            target = self.objects() / path
+            if target.is_symlink() or not target.is_dir():
+                target.unlink(missing_ok=True)
 
     def launch(
         self,

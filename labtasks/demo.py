@@ -12,11 +12,13 @@ into the commit nor near it.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from labtasks import process
+from labtasks.error import UserError
 
 DATA = Path(__file__).parent / "demo_os"
 BASE = DATA / "base"
@@ -78,12 +80,13 @@ def commits() -> tuple[Commit, ...]:
 def create(directory: Path) -> None:
     """Make a git repository with the whole history in `directory`, checked out at its tip.
 
-    Tags: `good` is the first commit, `bad` the last. ValueError when there is something in
+    Tags: `good` is the first commit, `bad` the last. UserError when there is something in
     `directory` already.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ValueError(
-            f"{directory} exists and is not an empty directory: name a new one, or remove it first"
+        raise UserError(
+            f"{directory} exists and is not an empty directory",
+            hint="name a new one, or remove it first",
         )
     directory.mkdir(parents=True, exist_ok=True)
     run_git(["init", "-q", "--object-format=sha1", "--template=", "-b", BRANCH], directory, {})
@@ -107,25 +110,15 @@ def run_git(args: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     """
     settings = [word for name, value in GIT_SETTINGS.items() for word in ("-c", f"{name}={value}")]
     neutral = {
-        "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(cwd),
-        "LC_ALL": "C",
         "TZ": "UTC",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
     }
-    done = subprocess.run(  # noqa: S603 (arguments are this module's own)
-        ["git", *settings, *args],
-        cwd=cwd,
-        env={**neutral, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"git {' '.join(args)}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    done = process.query(["git", *settings, *args], cwd=cwd, env={**neutral, **env})
+    if done.code != 0:
+        raise UserError(f"git {' '.join(args)}: {done.error.strip()}", hint="is git 2.28 or newer?")
+    return done.text.strip()
 
 
 def _write_base(directory: Path) -> None:

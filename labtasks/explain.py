@@ -60,6 +60,11 @@ def _ahead(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     base = store.get(want.base.kind, want.base.key) if want.base else None
     if want.base and not base:
         yield f"  {want.base.name} is not in the store either: it comes first"
+        first = artifact.decide(lab, store, want.base, None)
+        yield f"  {want.base.name} would be: {first.rung}: {first.why}"
+        if first.rung not in ("cutoff", "trace") or first.base is None:
+            return
+        base = first.base.manifest
     decision = artifact.decide(lab, store, want, base)
     yield f"would be: {decision.rung}: {decision.why}"
     if decision.jobs_total:

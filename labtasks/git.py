@@ -52,6 +52,9 @@ class Repository:
         found = process.query(
             ["git", "-C", str(path), "rev-parse", "--absolute-git-dir", "--is-shallow-repository"]
         )
+        if "dubious ownership" in found.error:
+            hint = f"git config --global --add safe.directory {path}"
+            raise UserError(f"git refuses {path}: another user owns it", hint=hint)
         if found.code:
             raise UserError(
                 f"no git repository at {path}",
@@ -64,9 +67,11 @@ class Repository:
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
         answer = process.query(argv, data=data, env=env)
+        if "No space left on device" in answer.error:
+            raise process.no_space(OSError(0, "", str(self.git_dir)))
         if answer.code:
             raise UserError(
-                f"git {args[0]}: {answer.error.strip() or 'failed'}",
+                f"git: {answer.error.strip() or 'failed: ' + ' '.join(args)}",
                 hint="`git fsck` in the repository tells whether objects are missing",
             )
         return answer.output

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,9 +166,13 @@ def identity(lab: Lab) -> Inputs:
     as the tools' files stay the same. Raises UserError for a missing tool.
     """
     commands = lab.recipe.identity
-    tools = [process.which(c.split()[0], package=_package(lab, c.split()[0])) for c in commands]
+    path = _path(lab)
+    tools = [
+        process.which(c.split()[0], package=_package(lab, c.split()[0]), path=path)
+        for c in commands
+    ]
     stamps = [_stamp(Path(p)) for p in (*tools, "/etc/os-release")]
-    about = json.dumps([commands, stamps])
+    about = json.dumps([commands, path, stamps])
     memory = lab.cache / "identity.json"
     try:
         known = json.loads(memory.read_text())
@@ -178,7 +181,7 @@ def identity(lab: Lab) -> Inputs:
     if known.get("about") != about:
         answers = [("builder", _system())]
         for command in commands:
-            said = process.query(["sh", "-c", command])
+            said = process.query(["sh", "-c", command], env={"PATH": path})
             answers.append((f"builder {command}", said.text.strip() or said.error.strip()))
         known = {"about": about, "answers": answers}
         memory.write_text(json.dumps(known))
@@ -201,6 +204,11 @@ def _system() -> str:
         return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
+def _path(lab: Lab) -> str:
+    """Where a build finds its tools: the same compiler is asked that will build."""
+    return lab.recipe.env.get("PATH", process.PATH)
+
+
 def _package(lab: Lab, command: str) -> str:
     return lab.recipe.tools.get(command, "")
 
@@ -210,5 +218,4 @@ def check_tools(lab: Lab) -> None:
     if platform.system() != "Linux":
         return
     for command, package in lab.recipe.tools.items():
-        if not shutil.which(command):
-            process.which(command, package=package)
+        process.which(command, package=package, path=_path(lab))

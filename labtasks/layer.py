@@ -8,6 +8,7 @@ are. Knows nothing of commits, recipes or keys.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -25,6 +26,11 @@ from labtasks.digest import Digest
 LayerId = NewType("LayerId", str)
 
 OPAQUE = "user.overlay.opaque"
+
+GIT = "git:"
+"""Before the digest of a source file: git's own id of its content, no BLAKE3."""
+
+_SHA1 = 40
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -174,14 +180,17 @@ def _intact(path: Path, entry: Entry) -> bool:
             return True
         if entry.type == "l":
             return os.readlink(path) == entry.digest
-        return not _is_blake3(entry.digest) or digest.of_file(path, info.st_size) == entry.digest
+        if entry.digest.startswith(GIT):
+            return entry.digest == GIT + _blob(path.read_bytes(), len(entry.digest) - len(GIT))
+        return digest.of_file(path, info.st_size) == entry.digest
     except OSError:
         return False
 
 
-def _is_blake3(text: str) -> bool:
-    """Sources carry git's own object ids, which are shorter."""
-    return len(text) == 64
+def _blob(data: bytes, digits: int) -> str:
+    """The id git gives some content; 40 digits are SHA-1, 64 SHA-256."""
+    hasher = hashlib.sha256 if digits > _SHA1 else hashlib.sha1
+    return hasher(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def content_digest(listing: Listing, wanted: Callable[[str], bool]) -> Digest:

@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
             _init(asked.directory, asked.repository, asked.recipe)
         else:
             demo.create(asked.directory)
-    except (LabError, ValueError) as error:
+    except LabError as error:
         sys.stderr.write(f"labtasks: {error}\n")
         return 3
     except OSError as error:
@@ -104,3 +104,7 @@ def _options(found: recipe.Recipe) -> Iterator[str]:
 
 def _toml(value: Any) -> str:
     return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -35,6 +35,9 @@ PACKAGES = {
 }
 """Debian package of the commands that labtasks itself starts; recipes name those of their steps."""
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where builds find their tools, whatever the person's shell has; a recipe's env may say else."""
+
 GRACE = 1.5
 """Seconds each signal of the ladder is given before the next one."""
 
@@ -62,9 +65,9 @@ class Ended:
     timed_out: bool = False
 
 
-def which(command: str, *, package: str = "") -> str:
+def which(command: str, *, package: str = "", path: str | None = None) -> str:
     """The full path of a command. Raises UserError that names the package that has it."""
-    found = shutil.which(command)
+    found = shutil.which(command, path=path)
     if found:
         return found
     package = package or PACKAGES.get(command, "")

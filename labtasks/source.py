@@ -147,7 +147,7 @@ def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
             continue
         os.utime(full, ns=(EPOCH, EPOCH), follow_symlinks=False)
         link = stat.S_ISLNK(info.st_mode)
-        content = os.readlink(full) if link else blobs.get(path, "")
+        content = os.readlink(full) if link else layer.GIT + blobs.get(path, "")
         mode, size, changed = stat.S_IMODE(info.st_mode), info.st_size, full.lstat().st_ctime_ns
         entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
     return entries

@@ -121,12 +121,16 @@ class Store:
         return self.home(kind, key) / "manifest.json"
 
     def get(self, kind: str, key: Key) -> Manifest | None:
-        """A complete artifact, or None. A damaged manifest counts as none."""
+        """A complete artifact, or None. One whose manifest is damaged or whose layers are gone
+        counts as none.
+        """
         try:
             data = self.manifest_path(kind, key).read_bytes()
-            return msgspec.json.decode(data, type=Manifest)
+            found = msgspec.json.decode(data, type=Manifest)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+        whole = all((self.layers / name).is_dir() for name in (*found.stack, *found.below))
+        return found if whole else None
 
     def all(self, kind: str) -> list[Manifest]:
         """Every complete artifact of a kind, the newest first."""
@@ -267,7 +271,8 @@ class Store:
 
     def log(self, name: str) -> Path:
         """A new log file's path."""
-        return self.cache / "logs" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        now = time.strftime("%Y%m%d-%H%M%S")
+        return self.cache / "logs" / f"{name}-{now}-{time.monotonic_ns() % 10**9:09d}.log"
 
     def free_bytes(self) -> int:
         """Free space of the cache's file system."""

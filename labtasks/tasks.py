@@ -115,7 +115,7 @@ class Session:
             actions=[(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
             task_dep=[self._add(below, below.commit.short) for below in want.on],
             targets=[str(self.store.manifest_path(want.kind, want.key))],
-            uptodate=[True],
+            uptodate=[self.store.get(want.kind, want.key) is not None],
             clean=[(forget, [self.lab.directory, want.kind, want.key])],
             doc=f"{want.kind} of {want.commit.short} {want.commit.subject}",
             meta={"key": want.key, "commit": want.commit.id},

@@ -67,19 +67,25 @@ def jobs_of(processes: Sequence[Process], names: Names, own: str) -> dict[str, J
 
 
 def _name(processes: list[Process], names: Names, own: str) -> str:
-    """The best of the objects that these made and left; the driver's name without any."""
+    """The best of the objects that these made and left, or made at all; else the driver's name.
+
+    A command that leaves an unchanged product alone made at least something to compare it with.
+    """
     last: dict[bytes, int] = {}
     for process in processes:
         for path, line in process.writes.items():
             last[path] = max(last.get(path, 0), line, key=abs)
     # Files also go with their directory, however `rm -r` named them.
-    left = (
-        names(path)[-1:]
+    left = [
+        path
         for path, line in last.items()
         if line > 0 and last.get(path.rpartition(b"/")[0], 0) > -line
-    )
-    made = (name for found in left for name in found if name.startswith(own))
-    return min(made, key=_rank, default=DRIVER)
+    ]
+    for paths in (left, last):
+        made = [n for path in paths for n in names(path)[-1:] if n.startswith(own)]
+        if made:
+            return min(made, key=_rank)
+    return DRIVER
 
 
 def _rank(name: str) -> tuple[bool, bool, str]:

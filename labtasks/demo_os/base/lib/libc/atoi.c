@@ -1,0 +1,8 @@
+#include <stdlib.h>
+
+int
+atoi(const char *s)
+{
+
+	return (strtol(s, NULL, 10));
+}

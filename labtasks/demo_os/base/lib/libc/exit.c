@@ -1,0 +1,9 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+void
+exit(int status)
+{
+
+	_exit(status);
+}
