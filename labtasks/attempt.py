@@ -18,7 +18,7 @@ from pathlib import Path
 
 from labtasks import builder, digest, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
-from labtasks.error import BuildError, InfraError, UserError
+from labtasks.error import BuildError, InfraError, UserError, printable
 from labtasks.git import TreeId
 from labtasks.key import Wanted, World
 from labtasks.lab import Lab
@@ -154,7 +154,7 @@ class Attempt:
             seen=seen,
             trace=_joined(decision.base, seen),
             entries=entries,
-            files=layer.overlaid(layer.merged(self.store.layers, space.trees.obj), entries),
+            files=layer.merged(self.store.layers, space.trees.obj, entries),
             strays=strays,
         )
 
@@ -169,7 +169,7 @@ class Attempt:
             self._failed(space, decision, log, ended.code)
         trees = space.trees
         under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
-        links = {f"src/{path}": target for path, target in src.links.items()}
+        links = {f"src/{path}": to for path, to in source.links_of(src).items()}
         links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
         tree = self.want.commit.tree
         return tracing.collect(tracer, space, part, links, lambda: lab.repository.files(tree))
@@ -199,12 +199,16 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         notes = list(self.notes)
         if built.strays:
-            notes.append(f"the build wrote into its sources: {', '.join(built.strays[:3])}")
+            notes.append(
+                f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
+            )
         if built.seen:
             reads = [p.removeprefix("src/") for p in built.seen.reads if p.startswith("src/")]
             new = key.widen(lab, want.kind, want.commit, reads)
             if new:
-                notes.append(f"reads outside its declared inputs join its key: {' '.join(new)}")
+                notes.append(
+                    f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
+                )
                 want = key.wanted(lab, want.kind, want.commit, self._world())
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")

@@ -6,6 +6,11 @@ Knows nothing of who prints them. Each carries a hint that says what to do next.
 from __future__ import annotations
 
 
+def printable(name: str) -> str:
+    """A file's name for a person to read: what is not UTF-8 in it becomes an escape."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 class LabError(Exception):
     """Something stopped the work; `hint` says what to do. Printed without a traceback."""
 

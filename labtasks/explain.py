@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labtasks import artifact
+from labtasks.error import printable
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.reuse import Candidate
@@ -82,12 +83,12 @@ def _differences(want: Wanted, base: Candidate) -> Iterator[str]:
     yield from _inputs(want, base.manifest)
     touched = base.touched or {}
     for job, reasons in list(touched.items())[:_SHOWN]:
-        files = ", ".join(r.partition("/")[2] or r for r in reasons)
-        yield f"  {job or '(the build driver)'} read {files}"
+        files = printable(", ".join(r.partition("/")[2] or r for r in reasons))
+        yield f"  {printable(job) or '(the build driver)'} read {files}"
     if len(touched) > _SHOWN:
         yield f"  and {len(touched) - _SHOWN} more"
     if base.touched is None:
-        yield from (f"  {path}" for path in base.changed_src[:_SHOWN])
+        yield from (f"  {printable(path)}" for path in base.changed_src[:_SHOWN])
 
 
 def _other_family(want: Wanted, other: Manifest) -> Iterator[str]:

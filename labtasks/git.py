@@ -113,13 +113,22 @@ class Repository:
     def _objects(self, tree: TreeId, paths: tuple[str, ...]) -> dict[str, tuple[str, str]]:
         if not paths:
             return {}
-        names = "".join(f"{tree}\n" if p == "." else f"{tree}:{p}\n" for p in paths)
-        text = self._git("cat-file", "--batch-check", data=os.fsencode(names)).decode()
+        names = [os.fsencode(tree if p == "." else f"{tree}:{p}") for p in paths]
+        # names with a newline need -z, which older gits lack
+        end, option = (b"\0", ["-z"]) if any(b"\n" in n for n in names) else (b"\n", [])
+        asked = b"".join(name + end for name in names)
+        rest = self._git("cat-file", "--batch-check", *option, data=asked)
         found = {}
-        for path, line in zip(paths, text.splitlines(), strict=True):
-            words = line.rsplit(" ", 2)
-            absent = words[-1] in ("missing", "ambiguous")
-            found[path] = ("absent", "") if absent else (words[0], words[1])
+        for path, name in zip(paths, names, strict=True):
+            for absent in (b" missing\n", b" ambiguous\n"):  # git repeats the name
+                if rest.startswith(name + absent):
+                    rest = rest[len(name + absent) :]
+                    found[path] = ("absent", "")
+                    break
+            else:
+                line, _, rest = rest.partition(b"\n")
+                words = line.decode().split(" ")
+                found[path] = (words[0], words[1])
         return found
 
     def diff(self, old: TreeId, new: TreeId) -> tuple[Change, ...]:

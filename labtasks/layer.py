@@ -9,6 +9,7 @@ are. Knows nothing of commits, recipes or keys.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -60,36 +61,42 @@ def tree_of(layers: Path, layer: LayerId) -> Path:
 def entries(layers: Path, layer: LayerId) -> list[Entry]:
     """A sealed layer's entries. Raises FileNotFoundError when the layer is gone."""
     data = (layers / layer / "files").read_bytes()
-    return msgspec.json.decode(data, type=list[Entry])
+    try:
+        return msgspec.json.decode(data, type=list[Entry])
+    except msgspec.DecodeError:  # names that are not UTF-8
+        return [Entry(*fields) for fields in json.loads(data)]
 
 
 def write_entries(layer: Path, found: Sequence[Entry]) -> None:
     """The last step of making a layer."""
-    (layer / "files").write_bytes(msgspec.json.encode(found))
+    try:
+        data = msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        data = json.dumps([msgspec.structs.astuple(entry) for entry in found]).encode()
+    (layer / "files").write_bytes(data)
 
 
-def merged(layers: Path, stack: Iterable[LayerId]) -> dict[str, Entry]:
-    """What a stack of layers (newest first) shows, directories and whiteouts left out."""
+def merged(layers: Path, stack: Iterable[LayerId], top: Iterable[Entry] = ()) -> dict[str, Entry]:
+    """The files that a stack of layers (newest first) shows, with `top` as one layer more."""
     seen: dict[str, Entry] = {}
     for layer in reversed(tuple(stack)):
-        overlaid(seen, entries(layers, layer))
-    return seen
+        _lay_over(seen, entries(layers, layer))
+    _lay_over(seen, top)
+    return {path: entry for path, entry in seen.items() if entry.type in "fls"}
 
 
-def overlaid(seen: dict[str, Entry], found: Iterable[Entry]) -> dict[str, Entry]:
-    """A listing with one more layer on top; changed in place and returned."""
+def _lay_over(seen: dict[str, Entry], found: Iterable[Entry]) -> None:
     for entry in found:
-        if entry.type in "wo":
-            _remove(seen, entry.path)
-        if entry.type in "fls":
-            seen[entry.path] = entry
-    return seen
-
-
-def _remove(seen: dict[str, Entry], path: str) -> None:
-    if seen.pop(path, None) is None:
-        for below in [p for p in seen if p.startswith(f"{path}/")]:
-            del seen[below]
+        before = seen.get(entry.path)
+        hides = entry.type in "wo" or (before and before.type == "d" and entry.type != "d")
+        if before and hides:
+            for below in [p for p in seen if p.startswith(f"{entry.path}/")]:
+                del seen[below]
+        if entry.type == "w":
+            seen.pop(entry.path, None)
+        else:
+            kept = msgspec.structs.replace(entry, type="d") if entry.type == "o" else entry
+            seen[entry.path] = kept
 
 
 def scan(

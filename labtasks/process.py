@@ -10,6 +10,7 @@ Knows nothing of recipes, layers or what the commands are for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -213,12 +214,14 @@ def stop(leader: int) -> None:
                 os.killpg(leader, 0)
             except (ProcessLookupError, PermissionError):
                 return
-            if _all_zombies(leader):
+            if _is_zombie(leader):  # it has ended; what it left behind is not asked
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(leader, signal.SIGKILL)
                 return
             time.sleep(0.02)
 
 
-def _all_zombies(leader: int) -> bool:
+def _is_zombie(leader: int) -> bool:
     """Whether the leader has ended and only waits to be reaped (by sh's own thread)."""
     try:
         state = Path(f"/proc/{leader}/stat").read_text().rpartition(")")[2].split()[0]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from labtasks import layer, source
 from labtasks.digest import Digest
+from labtasks.error import printable
 from labtasks.git import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -213,7 +214,9 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     sound = [one for one in bases if not one.commands]
     if not sound:
         rules = bases[0].commands
-        why = f"make's own rules differ from those of {bases[0].manifest.name}: {rules[0]}"
+        why = (
+            f"make's own rules differ from those of {bases[0].manifest.name}: {printable(rules[0])}"
+        )
         return Decision(rung="clean", why=why, jobs_total=bases[0].manifest.jobs_total)
     bases = sound
     best = min(bases, key=lambda one: one.cost)
@@ -234,7 +237,9 @@ def _why(best: Candidate) -> str:
     seen = sorted({r for reasons in best.touched.values() for r in reasons})
     files = [r.partition("/")[2] for r in seen if not r.startswith("and ")]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    return f"of what {best.manifest.name} read, these differ: {', '.join(files[:3])}{more}"
+    return (
+        f"of what {best.manifest.name} read, these differ: {printable(', '.join(files[:3]))}{more}"
+    )
 
 
 def learned(manifests: Iterable[Manifest]) -> tuple[float, float]:

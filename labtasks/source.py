@@ -128,8 +128,23 @@ def _links(
 ) -> dict[str, str]:
     """The tree's symbolic links and their targets: a tracer must follow them."""
     changed = {c.path for c in changes}
-    kept = {p: t for p, t in base.links.items() if p not in changed} if base else {}
-    return kept | {e.path: e.digest for e in entries if e.type == "l"}
+    kept = links_of(base).items() if base else ()
+    found = {p: t for p, t in kept if p not in changed}
+    found |= {e.path: e.digest for e in entries if e.type == "l"}
+    # manifests are UTF-8, names need not be
+    return {_as_latin(p): _as_latin(t) for p, t in found.items()}
+
+
+def links_of(manifest: Manifest) -> dict[str, str]:
+    """The symbolic links of a checkout, and their targets."""
+    return {
+        os.fsdecode(p.encode("latin-1")): os.fsdecode(t.encode("latin-1"))
+        for p, t in manifest.links.items()
+    }
+
+
+def _as_latin(name: str) -> str:
+    return os.fsencode(name).decode("latin-1")
 
 
 def _topmost(paths: set[str]) -> list[str]:
