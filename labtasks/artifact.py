@@ -114,7 +114,7 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
 
 
 def _announce(want: Wanted, decision: Decision) -> None:
-    base = f" on {decision.base.manifest.name}" if decision.base else ""
+    base = f" on {decision.base.manifest.origin}" if decision.base else ""
     say(f"{want.name}: {decision.rung}{base}: {decision.why}")
     if decision.rung == "incremental" and decision.jobs_total:
         share = decision.jobs / decision.jobs_total
@@ -139,15 +139,16 @@ def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manife
         below=list(base.stack) if base else [],
         below_digest=base.digest if base else "",
         rung=decision.rung,
-        base=f"{origin.kind}:{origin.commit[:12]}",
+        base=origin.origin,
         why=decision.why,
+        steps=[],
         seconds=0.0,
         jobs=0,
         warnings=list(attempt.notes),
         finished=time.time(),
     )
     attempt.store.publish(manifest, trace=candidate.trace, tree=None)
-    say(f"{want.name}: is {origin.name} ({decision.rung}): {decision.why}")
+    say(f"{want.name}: is {origin.origin} ({decision.rung}): {decision.why}")
     return manifest
 
 

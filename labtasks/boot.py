@@ -46,13 +46,13 @@ def boot(lab: Lab, store: Store, want: Wanted, build: Manifest, *, echo: bool) -
         console.touch()
         ends = [p for p in (how.success, how.failure) if p]
         started = time.monotonic()
-        space.launch(
+        ended = space.launch(
             ["sh", "-e", "-c", f"exec {how.command}"], console, timeout=how.timeout,
             until=lambda: any(_line(console, pattern) for pattern in ends), echo=echo,
         )  # fmt: skip
         seconds = time.monotonic() - started
     good, bad = _line(console, how.success), _line(console, how.failure) if how.failure else ""
-    last = (_lines(console) or [""])[-1]
+    last = f"nothing decisive in {how.timeout:.0f} s" if ended.timed_out else "it ended silently"
     return Booted(
         success=bool(good) and not bad, line=bad or good or last, console=console, seconds=seconds
     )

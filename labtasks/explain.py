@@ -22,9 +22,7 @@ def explain(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     yield f"{want.kind}:{want.commit.id}  {want.commit.subject}"
     yield f"key {want.key}, over"
     for label, value in want.inputs:
-        first, *rest = value.splitlines() or [""]
-        yield f"  {label:<28} {first}"
-        yield from (f"  {'':<28} {line}" for line in rest)
+        yield f"  {label:<28} {(value.splitlines() or [''])[0]}"
     found = store.get(want.kind, want.key)
     if found:
         yield from _held(found)

@@ -185,6 +185,12 @@ def bind(
             steps=tuple(fill(t, names, path) for t in found.steps),
         )
 
+    def abi(found: Abi) -> Abi:
+        where = found.version
+        if where:
+            where = Version(file=fill(where.file, names, path), pattern=where.pattern)
+        return Abi(version=where, paths=tuple(fill(t, names, path) for t in found.paths))
+
     kinds = ("toolchain", "world", "kernel")
     return Bound(
         name=path.stem,
@@ -194,7 +200,7 @@ def bind(
         env={k: fill(v, names, path) for k, v in recipe.env.items()},
         files={**recipe.files, **files},
         errors=recipe.errors,
-        abi=recipe.abi,
+        abi=abi(recipe.abi),
         boot=boot(recipe.boot) if recipe.boot else None,
         in_tree=recipe.in_tree,
         places=places,

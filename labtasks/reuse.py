@@ -134,7 +134,7 @@ def _weigh(
         new = frozenset(f"src/{p}" for p in appeared)
         touched = trace.touched([*changes, *obj], gone, new)
         if obj and manifest.tracer == "depend":  # compilers do not tell which objects were used
-            touched.setdefault(DRIVER, ("the world's objects",))
+            touched.setdefault(DRIVER, ("obj/ of the world",))
         links = {f"src/{c.path}" for c in diff if c.status == "T" or c.mode == "120000"}
         unseen = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
         moved = trace.touched(unseen, gone, new)
@@ -199,12 +199,14 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     usable = list(found)
     for one in usable:
         if one.same_inputs:
-            why = f"its declared inputs and what it was built on are those of {one.manifest.name}"
+            why = f"its declared inputs and what it was built on are those of {one.manifest.origin}"
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
         if one.proved:
-            count = len(one.changed_src)
-            why = f"{count} changed files since {one.manifest.name}, none of which its build read"
+            changed = f"{len(one.changed_src)} changed files"
+            if one.changed_obj:
+                changed += f" and {len(one.changed_obj)} objects below it"
+            why = f"{changed} since {one.manifest.origin}, none of which its build read"
             return Decision(rung="trace", why=why, base=one)
     now = time.time()
     bases = [one for one in usable if one.manifest.newest < now + 2]  # a clock went back: not these
@@ -213,11 +215,10 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
         return Decision(rung="clean", why=reason)
     sound = [one for one in bases if not one.commands]
     if not sound:
-        rules = bases[0].commands
-        why = (
-            f"make's own rules differ from those of {bases[0].manifest.name}: {printable(rules[0])}"
-        )
-        return Decision(rung="clean", why=why, jobs_total=bases[0].manifest.jobs_total)
+        nearest = bases[0]
+        rule = printable(nearest.commands[0])
+        why = f"make's own rules differ from those of {nearest.manifest.origin}: {rule}"
+        return Decision(rung="clean", why=why, jobs_total=nearest.manifest.jobs_total)
     bases = sound
     best = min(bases, key=lambda one: one.cost)
     total = best.manifest.jobs_total
@@ -232,14 +233,13 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
 
 
 def _why(best: Candidate) -> str:
+    name = best.manifest.origin
     if best.touched is None:
-        return f"{len(best.changed_src)} files differ from {best.manifest.name}, which has no trace"
+        return f"{len(best.changed_src)} files differ from {name}, which has no trace"
     seen = sorted({r for reasons in best.touched.values() for r in reasons})
-    files = [r.partition("/")[2] for r in seen if not r.startswith("and ")]
+    files = [r.partition("/")[2] for r in seen if "/" in r]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    return (
-        f"of what {best.manifest.name} read, these differ: {printable(', '.join(files[:3]))}{more}"
-    )
+    return f"of what {name} read, these differ: {printable(', '.join(files[:3]))}{more}"
 
 
 def learned(manifests: Iterable[Manifest]) -> tuple[float, float]:

@@ -155,16 +155,20 @@ def _topmost(paths: set[str]) -> list[str]:
 def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
     """Give everything below `root` the one old time, and list it. Git's ids say what is in it."""
     entries = []
+    folders = [root]
     for path, info in layer.walk(root):
         full = root / path
         if stat.S_ISDIR(info.st_mode):
             entries.append(Entry(path, "d", stat.S_IMODE(info.st_mode), 0, "", 0, 0))
+            folders.append(full)
             continue
         os.utime(full, ns=(EPOCH, EPOCH), follow_symlinks=False)
         link = stat.S_ISLNK(info.st_mode)
         content = os.readlink(full) if link else layer.GIT + blobs.get(path, "")
         mode, size, changed = stat.S_IMODE(info.st_mode), info.st_size, full.lstat().st_ctime_ns
         entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
+    for full in folders:
+        os.utime(full, ns=(EPOCH, EPOCH))
     return entries
 
 

@@ -48,7 +48,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     The files themselves (path, mode, size, BLAKE3) are listed in the layers of `stack`, newest
     first; `below` are the layers of the world or toolchain it was built on. `rung` is how it was
     come by: clean, incremental, cutoff (same inputs by content), trace (proved by what was read),
-    or composed. `base` is the artifact that rung started from; `built_from` the tree that make saw.
+    or composed. `base` is the artifact that rung started from; `built_from` is the tree make saw,
+    `built_as` the name under which it did.
     `links` are a source tree's symbolic links. Times are seconds.
     """
 
@@ -59,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     tree: str
     built_from: str
+    built_as: str = ""
     date: int
     subject: str
     inputs: list[tuple[str, str]]
@@ -80,6 +82,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
     host: str = ""
     finished: float = 0.0
+
+    @property
+    def origin(self) -> str:
+        """The name under which it was really built."""
+        return self.built_as or self.name
 
     @property
     def name(self) -> str:
