@@ -282,6 +282,10 @@ class Copy(Workspace):
             for path in paths:
                 if os.path.lexists(root / path):
                     os.utime(root / path, follow_symlinks=False)
+        if self.recipe.in_tree:  # a touched source is no object
+            for path in set(self.trees.touch_src) & self._before.keys():
+                info = (src / path).lstat()
+                self._before[path] = (info.st_size, info.st_mtime_ns)
 
     def remove(self, paths: Sequence[str], log: Path) -> None:
         del log  # nothing is run

@@ -6,7 +6,9 @@ temporary files.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
@@ -16,6 +18,9 @@ from labtasks.error import UserError
 
 CommitId = NewType("CommitId", str)
 TreeId = NewType("TreeId", str)
+
+_FULL = 1 << 20
+"""Free bytes below which a disk counts as full."""
 
 _MODES = {"100644": 0o644, "100755": 0o755, "120000": 0o777}
 
@@ -191,7 +196,12 @@ class Repository:
 
     def _checkout(self, into: Path, env: dict[str, str]) -> None:
         workers = ["-c", "checkout.workers=0", "-c", "checkout.thresholdForParallelism=200"]
-        self._git(*workers, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
+        try:
+            self._git(*workers, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
+        except UserError:  # git does not always say what the system said
+            if shutil.disk_usage(into).free < _FULL:
+                raise process.no_space(OSError(errno.ENOSPC, "", str(into))) from None
+            raise
 
     def blob_of_file(self, path: Path, name: str) -> str:
         """The id git would give a file's content, its attributes for `name` applied."""

@@ -1,0 +1,151 @@
+"""`labtasks init`, and what doit shows of a lab."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import get_args, get_type_hints
+
+import msgspec
+import pytest
+from conftest import ROOT, environment
+
+from labtasks import main
+from labtasks.lab import Settings
+
+
+def labtasks(*words, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; from labtasks.main import main; sys.exit(main())",
+         *map(str, words)],
+        env=environment(), cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def doit(folder, *words, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words],
+        cwd=folder, env=environment(**more), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_init_documents_every_setting(tmp_path):
+    assert main.main(["init", str(tmp_path / "lab")]) == 0
+    text = (tmp_path / "lab" / "lab.toml").read_text()
+    flat = " ".join(line.removeprefix("# ") for line in text.splitlines())
+    hints = get_type_hints(Settings, include_extras=True)
+    for name in Settings.__struct_fields__:
+        assert f"{name} = " in flat or f"[{name}]" in flat
+        meta = next(m for m in get_args(hints[name]) if isinstance(m, msgspec.Meta))
+        assert meta.description in flat
+
+
+def test_the_defaults_it_shows_are_the_defaults(tmp_path):
+    """Every commented setting can be uncommented as it stands, and changes nothing."""
+    assert main.main(["init", str(tmp_path / "lab"), "--recipe", "linux"]) == 0
+    path = tmp_path / "lab" / "lab.toml"
+    plain = main.recipe.config.read(path, Settings)
+    lines = path.read_text().splitlines()
+    path.write_text(
+        "\n".join(
+            line.removeprefix("# ") if line.startswith("# ") and " = " in line else line
+            for line in lines
+        )
+    )
+    full = main.recipe.config.read(path, Settings)
+    assert msgspec.structs.replace(full, options={}) == plain
+
+
+def test_what_init_writes_works(tmp_path):
+    done = labtasks("init", tmp_path / "my lab")
+    assert done.returncode == 0
+    assert "doit build:HEAD" in done.stdout
+    for words in (["list"], ["help", "explain"], ["list", "--all"]):
+        listed = doit(tmp_path / "my lab", *words)
+        assert listed.returncode == 0, listed.stderr
+    again = labtasks("init", tmp_path / "my lab")
+    assert again.returncode == 3
+    assert "has a lab.toml already" in again.stderr
+    assert "hint:" in again.stderr
+
+
+@pytest.mark.parametrize("words", [("--recipe", "linx"), ("--recipe", "none.toml")])
+def test_init_refuses_what_is_not_there(tmp_path, words):
+    done = labtasks("init", tmp_path / "lab", *words)
+    assert done.returncode == 3
+    assert "hint:" in done.stderr
+    assert not (tmp_path / "lab").exists()
+
+
+def test_list_needs_neither_git_nor_a_repository(make_lab, tmp_path):
+    lab = make_lab()
+    lab.configure(repository="nowhere")
+    (tmp_path / "bin").mkdir()
+    listed = doit(lab.directory, "list", PATH=str(tmp_path / "bin"))
+    assert listed.returncode == 0, listed.stderr
+    for kind in ("src", "toolchain", "world", "kernel", "build", "objfs", "boot"):
+        assert f"{kind}:<ref>" in listed.stdout
+
+
+def test_git_missing(make_lab, tmp_path):
+    lab = make_lab()
+    (tmp_path / "bin").mkdir()
+    done = doit(lab.directory, "build:HEAD", PATH=str(tmp_path / "bin"))
+    assert done.returncode == 3
+    assert "the command 'git' is missing" in done.stderr
+    assert "apt-get install git" in done.stderr
+
+
+def test_list_info_clean(built):
+    short = built.repo.short("base")
+    said = built.doit("list", "--all")
+    assert said.lines(f"^kernel:{short} +clean, .* s, base")
+    assert said.lines(r"^kernel +kernel:<ref> .*\(1 in the store\)")
+    assert built.doit("info", "build:base").lines("status +: up-to-date")
+    assert built.doit("clean", "-n", "build:base").lines("would remove build")
+    said = built.doit("clean", "build:base")
+    assert said.lines("removed build")
+    assert not built.manifests("build")
+    assert built.manifests("kernel")
+    said = built.doit("build:base")
+    assert not said.lines("built:")
+    said = built.doit("clean", "-c", "build:base")
+    assert {line.split()[1] for line in said.lines("^removed")} == {
+        "src",
+        "world",
+        "kernel",
+        "build",
+    }
+    assert not any(built.manifests(kind) for kind in ("src", "world", "kernel", "build"))
+    assert built.doit("build:base").lines("^kernel:.*: clean: no base of its family")
+
+
+def test_explain(built):
+    said = built.doit("explain", "kernel:base")
+    assert said.lines("in the store: digest")
+    assert said.lines("rung +clean")
+    assert said.lines("step 1 +make -j{jobs} -f sys/Makefile")
+    said = built.doit("explain", "kernel:kernel-header")
+    assert said.lines("would be: incremental: ")
+    assert said.lines("obj/kernel/a.o read .*include/kern.h")
+    assert said.lines("tree include: [0-9a-f]{40} -> [0-9a-f]{40}")
+    assert not built.manifests("kernel").keys() - {built.repo.short("base")}
+    built.configure(options={"level": "1"}, tracer="strace")
+    said = built.doit("explain", "kernel:base")
+    assert said.lines("env LEVEL: 0 -> 1")
+
+
+def test_the_log_on_the_terminal(make_lab):
+    lab = make_lab()
+    said = lab.doit("world:base", "echo=yes")
+    assert said.lines("cc -O0 .*-o /mnt/obj/world/hello bin/hello.c")
+
+
+def test_jobs_are_no_part_of_what_was_built(built):
+    built.configure(jobs=1, tracer="strace")
+    assert not built.doit("build:base").lines("built")
+
+
+def test_dodo_py_is_a_table_of_contents():
+    text = (ROOT / "labtasks" / "dodo.py").read_text()
+    assert text.count("def task_") == 7

@@ -1,0 +1,208 @@
+"""What people get wrong: each is refused with a line that names it and a hint what to do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from conftest import Repo, environment
+
+from labtasks.error import UserError
+from labtasks.lab import load
+
+
+def said_of(lab):
+    """What reading the lab and binding its recipe says: the message, and the hint."""
+    with pytest.raises(UserError) as caught:
+        _ = load(lab.directory).recipe
+    return caught.value.message, caught.value.hint
+
+
+SETTINGS = [
+    ({"tracr": "auto"}, "unknown key 'tracr'", "'tracer'"),
+    ({"jobs": "two"}, "jobs: Expected `int`", "labtasks init"),
+    ({"jobs": -1}, "jobs: Expected `int` >= 0", "labtasks init"),
+    ({"depth": 1}, "depth: Expected `int` >= 2", "labtasks init"),
+    ({"layers": "overly"}, "layers: Invalid enum value 'overly'", "labtasks init"),
+    ({"tracer": "gdb"}, "tracer: Invalid enum value 'gdb'", "labtasks init"),
+    ({"repository": 3}, "repository: Expected `str`", "labtasks init"),
+    ({"recipe": "freebds"}, "no recipe is called 'freebds'", "known are|did you mean"),
+    ({"recipe": "none.toml"}, "none.toml is missing", ""),
+    ({"options": {"levle": "1"}}, "has no option 'levle'", "'level'"),
+    ({"options": {"trim": "perhaps"}}, "option trim is 'perhaps'", "one of: no, yes"),
+    ({"files": {"tiny.conf": "none"}}, "'none'", "relative to the lab"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message", "hint"), SETTINGS)
+def test_lab_toml(make_lab, settings, message, hint):
+    lab = make_lab()
+    lab.configure(**settings)
+    said = said_of(lab)
+    assert re.search(message, said[0]), said
+    assert re.search(hint, said[1]), said
+    assert said[1]
+
+
+RECIPES = [
+    ('steps = ["make -j{jobs} -f sys', 'stepps = ["make -j{jobs} -f sys', "'stepps'", "'steps'"),
+    ('steps = ["make -j{jobs} -f sys/Makefile {trim}"]', "steps = []", "no step", "steps = "),
+    ('steps = ["make -j{jobs} -f sys/Makefile {trim}"]', "", "missing.*steps", "recipes.md"),
+    ('["sys", "include"]', '["/usr/src"]', "outside the tree", "below the root"),
+    ('["sys", "include"]', '["../sys"]', "outside the tree", "below the root"),
+    ('["sys", "include"]', '"sys"', r"inputs: Expected `array`", "recipes.md"),
+    ("Makefile {trim}", "Makefile {trm}", r"unknown name \{trm\}", "'trim'"),
+    ("Makefile {trim}", "Makefile ${trim", "", ""),
+    (r"VERSION (\\d+)", r"VERSION (\\d+", "missing \\)", "regex"),
+    ('about = "a tiny system"', 'about = "a tiny system', "toml", "TOML"),
+    ('about = "a tiny system"', "", "missing required field `about`", ""),
+    ('about = "a tiny system"', 'about = "x"\nerrors = ["("]', "missing \\)", "regex"),
+    ('"tiny.conf" =', '"../tiny.conf" =', "plain names", "side by side"),
+    ("[kernel]", "[kernal]", "kern[ea]l", ""),
+    ("[options.trim]\nhelp", "[options.trim]\nhepl", "'hepl'.*options", "'help'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message", "hint"), [r for r in RECIPES if r[2]])
+def test_recipes(make_lab, old, new, message, hint):
+    lab = make_lab()
+    lab.recipe((old.replace("\\\\", "\\"), new.replace("\\\\", "\\")))
+    said = said_of(lab)
+    assert "tiny.toml" in said[0]
+    assert re.search(message, said[0]), said
+    assert re.search(hint, said[1]), said
+    assert said[1]
+
+
+def test_literal_braces(make_lab):
+    lab = make_lab()
+    lab.recipe(("Makefile {trim}", "Makefile {{trim}} ${{O}}"))
+    step = load(lab.directory).recipe.parts["world"].steps[0]
+    assert step.endswith("Makefile {trim} ${O}")
+
+
+COMMANDS = [
+    (["build:no-such-ref"], "'no-such-ref' is not a commit", "git log"),
+    (["build:0123abcd"], "'0123abcd' is not a commit", "git fetch"),
+    (["build:--all"], "'--all' is not a commit", "git log"),
+    (["build:HEAD:sys"], "is not a commit", "git log"),
+    (["build:"], "names no commit", "build:HEAD"),
+    (["bild:HEAD"], "no task is called bild", "'build'"),
+    (["toolchain:HEAD"], "has no toolchain", "it has: world, kernel"),
+    (["build:HEAD", "wolrd=base"], "unknown word wolrd=base", "'world'"),
+    (["build:HEAD", "retry=maybe"], "retry=maybe", "retry=yes"),
+    (["build:HEAD", "world=nowhere"], "'nowhere' is not a commit", "git log"),
+    (["explain"], "of what", "doit explain kernel:HEAD"),
+    (["explain", "kernel"], "takes KIND:REF", ""),
+    (["verify", "objfs:HEAD"], "takes KIND:REF", ""),
+    (["boot:HEAD"], r"has no \[boot\]", "recipes.md"),
+]
+
+
+@pytest.mark.parametrize(("words", "message", "hint"), COMMANDS)
+def test_the_command_line(built, words, message, hint):
+    said = built.doit(*words, code=None)
+    assert said.code in (1, 3), said.text
+    assert said.lines(message), said.text
+    assert said.lines(f"hint: .*{hint}"), said.text
+    assert "Traceback" not in said.text
+
+
+def refused(lab, *words, code=3):
+    said = lab.doit(*words, code=code)
+    assert "Traceback" not in said.text
+    assert said.lines("hint: ."), said.text
+    return said
+
+
+def test_no_lab_toml(lab):
+    (lab.directory / "lab.toml").unlink()
+    assert refused(lab, "build:HEAD").lines("lab.toml is missing")
+
+
+def test_lab_toml_is_no_toml(lab):
+    (lab.directory / "lab.toml").write_text("repository = unquoted\n")
+    assert refused(lab, "list").lines("lab.toml: .*line 1")
+
+
+def test_no_repository(make_lab, tmp_path):
+    lab = make_lab(repo=Repo(tmp_path / "nothing"))
+    assert refused(lab, "build:HEAD").lines("no git repository at .*nothing")
+
+
+def test_an_empty_repository(make_lab, tmp_path):
+    repo = Repo(tmp_path / "empty")
+    repo.create()
+    assert refused(make_lab(repo=repo), "build:HEAD").lines("hint: the repository has no commit")
+
+
+def test_a_shallow_clone(world, make_lab, tmp_path):
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "--branch=docs", f"file://{world.repo.path}",
+         tmp_path / "shallow"],
+        env=environment(), check=True, capture_output=True,
+    )  # fmt: skip
+    lab = make_lab(repo=Repo(tmp_path / "shallow"))
+    base = world.repo.git("rev-parse", "base")
+    assert refused(lab, f"build:{base}").lines("hint: the clone is shallow: .*--unshallow")
+    lab.doit("src:HEAD")
+
+
+def test_an_ambiguous_short_sha(make_lab, tmp_path):
+    repo = Repo(tmp_path / "many")
+    repo.create()
+    stream = "".join(
+        f"commit refs/heads/main\ncommitter t <t@example.org> {n} +0000\ndata 1\nx\n"
+        for n in range(1, 1201)
+    )
+    repo.git("fast-import", "--quiet", data=stream.encode())
+    commits = repo.git("rev-list", "main").split()
+    seen, twice = set(), ""
+    for commit in commits:
+        twice = twice or (commit[:4] if commit[:4] in seen else "")
+        seen.add(commit[:4])
+    assert twice
+    said = refused(make_lab(repo=repo), f"build:{twice}")
+    assert said.lines("hint: several objects begin so .*give more digits")
+    first = next(c for c in commits if c.startswith(twice))
+    assert first[:7] in said.text
+
+
+def test_a_missing_tool_is_named_with_its_package(built):
+    built.recipe(("[tools]", '[tools]\nfrobnicate-14 = "frobnicators"'))
+    said = refused(built, "kernel:kernel-c", code=1)
+    assert said.lines("the command 'frobnicate-14' is missing")
+    assert said.lines("hint: .*apt-get install frobnicators")
+    assert len(built.logs("kernel")) == 1
+
+
+def test_a_missing_compiler_is_named_before_the_key(make_lab):
+    lab = make_lab()
+    lab.recipe(("cc --version", "no-such-cc --version"))
+    assert refused(lab, "kernel:base").lines("the command 'no-such-cc' is missing")
+
+
+def test_strace_asked_for_and_missing(make_lab, tmp_path):
+    """`tracer = "strace"` is a wish, and a machine without it says so."""
+    lab = make_lab(tracer="none")
+    lab.configure(tracer="strace")
+    said = lab.doit("kernel:base", code=None, env={"PATH": _path_without(tmp_path, "strace")})
+    assert said.code == 1
+    assert said.lines("the command 'strace' is missing")
+    assert "Traceback" not in said.text
+
+
+def _path_without(folder, *names):
+    """A PATH that has every command of this machine but some."""
+    import os  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    there = folder / "bin"
+    there.mkdir()
+    for place in reversed(os.environ["PATH"].split(":")):
+        for tool in Path(place).glob("*") if Path(place).is_dir() else ():
+            if tool.name not in names:
+                (there / tool.name).unlink(missing_ok=True)
+                (there / tool.name).symlink_to(tool)
+    return str(there)

@@ -1,0 +1,88 @@
+"""Linux 6.1 from Debian's source package: built, stepped, found unchanged, booted.
+
+One long test: what is built once is used by all that follows. Some three minutes on two free
+processors; left out where the package is not installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Repo, Said, environment
+
+from labtasks import main
+
+SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
+FAST = ("-c", "core.compression=0", "-c", "core.looseCompression=0", "-c", "gc.auto=0")
+
+
+@pytest.fixture(scope="module")
+def linux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab on a git history of the package's tree: base, then one commit of each kind."""
+    if not SOURCE.exists():
+        pytest.skip("the Debian package linux-source-6.1 is not installed")
+    for tool in ("flex", "bison", "bc", "strace", "xz"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed")
+    root = tmp_path_factory.mktemp("linux")
+    repo = Repo(root / "repo")
+    repo.create()
+    unpack = ["tar", "-xf", str(SOURCE), "--strip-components=1", "-C", str(repo.path)]
+    subprocess.run(unpack, check=True)
+    repo.git(*FAST, "add", "-A", "-f")
+    repo.git("commit", "-q", "-m", "import")
+    repo.git("tag", "base")
+    for tag, path, old, new in (
+        ("kernel", "init/main.c", "Kernel command line: %s", "Kernel was told: %s"),
+        ("docs", "Documentation/Changes", None, "\nmore\n"),
+        ("arch", "arch/arm64/kernel/setup.c", None, "\n/* the end */\n"),
+        ("world", "tools/testing/selftests/nolibc/nolibc-test.c", "Total number of", "Number of"),
+    ):
+        file = (repo.path / path).resolve()
+        text = file.read_text()
+        assert old is None or old in text
+        file.write_text(text + new if old is None else text.replace(old, new))
+        repo.commit(tag, tag=tag)
+    main.main(["init", str(root / "lab"), "--repository", str(repo.path), "--recipe", "linux"])
+    return root / "lab"
+
+
+def doit(lab: Path, *words: str, code: int = 0) -> Said:
+    argv = [sys.executable, "-m", "doit", *words]
+    done = subprocess.run(
+        argv, cwd=lab, env=environment(), capture_output=True, text=True, check=False
+    )
+    said = Said(done.returncode, done.stdout + done.stderr)
+    assert said.code == code, said.text
+    return said
+
+
+def test_linux(linux: Path) -> None:
+    repo = Repo(linux.parent / "repo")
+    said = doit(linux, "build:base")
+    base = repo.short("base")
+    assert (said.rung("world", base), said.rung("kernel", base)) == ("clean", "clean")
+
+    said = doit(linux, "build:kernel", "build:docs", "build:arch", "build:world", "build:base")
+    for commit, rungs in {
+        "kernel": ("trace", "incremental"),
+        "docs": ("trace", "trace"),
+        "arch": ("trace", "trace"),
+        "world": ("incremental", "trace"),
+    }.items():
+        short = repo.short(commit)
+        kernel = said.rung("kernel", short).replace("cutoff", "trace").replace("same key", "trace")
+        world = said.rung("world", short).replace("cutoff", "trace").replace("same key", "trace")
+        assert (world, kernel) == rungs, f"{commit}\n{said.text}"
+    assert not said.lines(rf"{base}: built")
+
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("built, but qemu-system-x86_64 is not installed to boot it")
+    said = doit(linux, "boot:kernel")
+    assert said.lines("Total number of errors: 0")
+    (console,) = (linux / "cache" / "logs").glob("console-*")
+    assert "Kernel was told: " in console.read_text(errors="replace")
