@@ -173,9 +173,13 @@ class Overlay(Workspace):
         names = b"".join(os.fsencode(f"{tree}/{p}") + b"\0" for p in paths)
         (self.scratch / "out" / "paths").write_bytes(names)
         text = f"xargs -0 {command} -- < {self.out()}/paths"
-        if self.launch(["sh", "-c", text], log).code:
+        inside = namespace.argv(self.kind, self._mounts(), ["sh", "-c", text], cwd=tree)
+        answer = process.query(inside, env=self.environment(), cwd=self.layers)
+        with log.open("a", encoding="utf-8", errors="replace") as out:
+            out.write(f"+ {command} of {len(paths)} paths of {tree}\n{answer.error}")
+        if answer.code:
             hint = f"the log is {log}"
-            raise InfraError(f"the trees could not be put in place: {text}", hint=hint)
+            raise InfraError(f"the trees could not be put in place: {answer.error}", hint=hint)
 
     def _mounts(self) -> list[Mount]:
         self._mounted += 1

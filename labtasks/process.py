@@ -180,7 +180,7 @@ def _wait(
     pause = 0.005
     while child.is_alive():
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, 0.02)
         if echo:
             position = _copy(log, position)
         if until and until():

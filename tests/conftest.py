@@ -34,7 +34,7 @@ from labtasks.layer import LayerId
 from labtasks.store import Manifest, Store
 
 ROOT = Path(__file__).resolve().parent.parent
-hypothesis.settings.register_profile("calm", deadline=None, database=None)
+hypothesis.settings.register_profile("calm", deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("calm")
 
 OUTPUTS = {"world": ("world",), "kernel": ("kernel/kernel",)}

@@ -131,7 +131,7 @@ def test_explain(built):
     assert said.lines("tree include: [0-9a-f]{40} -> [0-9a-f]{40}")
     assert not built.manifests("kernel").keys() - {built.repo.short("base")}
     built.configure(options={"level": "1"}, tracer="strace")
-    said = built.doit("explain", "kernel:base")
+    said = built.doit("explain", "world:base")
     assert said.lines("env LEVEL: 0 -> 1")
 
 

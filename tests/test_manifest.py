@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks.store import Manifest, Step, Store
+from labtasks.store import Manifest, Step
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 layers = st.lists(st.text("0123456789abcdef", min_size=1, max_size=5), max_size=3)
@@ -39,14 +39,18 @@ def test_written_and_read(manifest):
     assert msgspec.json.decode(data, type=Manifest) == manifest
 
 
-@given(manifests)
-def test_published_and_got(tmp_path_factory, manifest):
-    store = Store(tmp_path_factory.getbasetemp() / "manifests")
-    store.publish(manifest, trace=None, tree=None)
-    assert store.get(manifest.kind, manifest.key) == manifest
-    assert manifest in store.all(manifest.kind)
-    store.forget(manifest.kind, manifest.key)
-    assert store.get(manifest.kind, manifest.key) is None
+def test_published_and_got(built):
+    """Put into the store, found there, and gone when forgotten; no other one is touched."""
+    store, base = built.store, built.manifest("kernel", "base")
+    other = msgspec.structs.replace(
+        base, key=base.key[::-1], subject="another \u00e4\n", finished=0
+    )
+    store.publish(other, trace=None, tree=None)
+    assert store.get("kernel", other.key) == other
+    assert store.all("kernel") == [base, other]
+    assert store.forget("kernel", other.key)
+    assert not store.forget("kernel", other.key)
+    assert store.all("kernel") == [base]
 
 
 def test_digests_leave_out_what_is_volatile(make_lab):

@@ -1,0 +1,151 @@
+"""What labtasks adds to make: a one-file kernel step, tracing, bytes on disk, two at once.
+
+Arguments: a lab whose commit is built, the commit, a C file its kernel is made from, a header
+that many of them read. Without arguments: the demo OS. All is done in a copy of the lab's cache
+by reference (a clone of the repository, the same store), and forgotten afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from common import DOIT, lab, report, run, seconds
+
+from labtasks import builder, key, tracing
+from labtasks import lab as labs
+from labtasks.builder import Trees
+from labtasks.store import Store
+
+ROUNDS = 3
+
+
+def main(where: Path, ref: str, source: str, header: str) -> None:
+    """Print five figures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        here, clone = _lab(Path(scratch), where, ref, [source, header])
+        run([*DOIT, "build:base"], here)
+        commits = [_commit(clone, source, n) for n in range(ROUNDS)]
+        whole = [seconds(run, [*DOIT, f"kernel:{c}"], here) for c in commits]
+        bare = [_in_place(here, source) for _ in range(ROUNDS)]
+        over = min(whole) - min(bare)
+        report("kernel step: whole command, and bare make", min(whole), min(bare), "")
+        print(f"{'  added by labtasks':<44} {over:9.3f} s    (at most 1.5 s)")
+        _disk(here, commits[-1])
+        traced, plain = _clean(here, traced=True), _clean(here, traced=False)
+        report("clean kernel, traced (log read), not traced", traced, plain, "at most 1.05")
+        _two(here, clone, header)
+
+
+def _lab(scratch: Path, where: Path, ref: str, files: list[str]) -> tuple[Path, Path]:
+    """A lab on a clone, with the store of the given one."""
+    text = (where / "lab.toml").read_text()
+    found = labs.load(where)
+    clone = scratch / "clone"
+    origin = found.repository.git_dir
+    run(["git", "clone", "-q", "--shared", "--no-checkout", str(origin), str(clone)], scratch)
+    run(["git", "sparse-checkout", "set", "--no-cone", *(f"/{f}" for f in files)], clone)
+    run(["git", "checkout", "-q", ref], clone)
+    run(["git", "tag", "-f", "base", "HEAD"], clone)
+    text = re.sub(r"(?m)^(repository|cache) *=.*\n", "", text)
+    here = lab(scratch / "lab", f'repository = "{clone}"\ncache = "{found.cache}"\n{text}')
+    for item in where.glob("*.toml"):
+        if item.name not in ("lab.toml", "pyproject.toml"):
+            shutil.copy(item, here / item.name)
+    return here, clone
+
+
+def _commit(clone: Path, path: str, number: int) -> str:
+    """A commit that appends a definition to a file; its id."""
+    run(["git", "checkout", "-q", "--detach", "base"], clone)
+    with (clone / path).open("a") as file:
+        file.write(f"\n/* {number} {os.getpid()} */\n")
+        if path.endswith(".c"):
+            file.write(f"extern int labtasks_{number}; int labtasks_{number} = {os.getpid()};\n")
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    run(["git", *who, "commit", "-qam", "bench"], clone)
+    return run(["git", "rev-parse", "HEAD"], clone).strip()
+
+
+def _base(here: Path) -> tuple[labs.Lab, Store, Trees]:
+    found = labs.load(here)
+    store = Store(found.cache)
+    want = key.wanted(found, "build", found.repository.commit("base"), None)
+    build = store.get("build", want.key)
+    if build is None:
+        sys.exit("the base is not built")
+    return found, store, Trees(src=tuple(build.below), obj=tuple(build.stack))
+
+
+def _in_place(here: Path, source: str) -> float:
+    """Seconds of the kernel's steps after one file was edited where it lies."""
+    found, store, trees = _base(here)
+    steps = found.recipe.parts["kernel"].steps
+    with builder.workspace(found, store, "bench", trees) as space:
+        log = space.scratch / "log"
+        space.prepare(log)
+        space.run(steps, log, traced=False, echo=False)
+        space.launch(["sh", "-c", f"sleep 1; echo '/* x */' >> {source}"], log)
+        return seconds(lambda: space.run(steps, log, traced=False, echo=False))
+
+
+def _clean(here: Path, *, traced: bool) -> float:
+    """Seconds of a clean kernel build; with the log of the tracer read, when there is one."""
+    found, store, trees = _base(here)
+    part = found.recipe.parts["kernel"]
+    want = key.wanted(found, "kernel", found.repository.commit("base"), None)
+    below = store.get(want.base.kind, want.base.key) if want.base else None
+    trees = Trees(src=trees.src, obj=tuple(below.stack) if below else ())
+    with builder.workspace(found, store, "bench", trees) as space:
+        log = space.scratch / "log"
+        space.prepare(log)
+
+        def work() -> None:
+            if space.run(part.steps, log, traced=traced, echo=False).code:
+                sys.exit(log.read_text()[-2000:])
+            if traced:
+                tracing.collect("strace", space, part, {}, list)
+
+        return seconds(work)
+
+
+def _disk(here: Path, commit: str) -> None:
+    """Bytes a step added to the cache, against the bytes make rewrote."""
+    found, store, _ = _base(here)
+    want = key.wanted(found, "kernel", found.repository.commit(commit), None)
+    made = store.get("kernel", want.key)
+    if made is None:
+        sys.exit("the step is not built")
+    layer = store.layers / made.stack[0]
+    home = store.home("kernel", want.key)
+    added = sum(p.lstat().st_blocks * 512 for d in (layer, home) for p in d.rglob("*"))
+    since = made.finished - made.seconds - 5
+    files = [p.lstat() for p in (layer / "t").rglob("*") if p.is_file()]
+    wrote = sum(f.st_blocks * 512 for f in files if f.st_mtime >= since)
+    report(
+        "bytes of a step, and rewritten by make", added / 2**20, wrote / 2**20, "at most 1.5", "MB"
+    )
+
+
+def _two(here: Path, clone: Path, header: str) -> None:
+    """Two builds one after the other, against both at once; make has one job."""
+    settings = here / "lab.toml"
+    settings.write_text("jobs = 1\n" + settings.read_text())
+    commits = [_commit(clone, header, 100 + n) for n in range(4)]
+    names = [f"kernel:{c}" for c in commits]
+    apart = seconds(run, [*DOIT, *names[:2]], here)
+    both = seconds(run, [*DOIT, "-n", "2", *names[2:]], here)
+    report("two builds: one after the other, at once", apart, both, "at least 1.6")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]).resolve(), *sys.argv[2:5])
+    else:
+        with tempfile.TemporaryDirectory() as made:
+            demo = lab(Path(made) / "demo", 'repository = "demo"\nrecipe = "demo"\n')
+            main(demo, "good", "sys/kern/kern_synch.c", "sys/sys/proc.h")
