@@ -16,10 +16,11 @@ from pathlib import Path
 
 from common import DOIT, lab, report, run, seconds
 
-from labtasks import builder, key, tracing
+from labtasks import key, tracing
 from labtasks import lab as labs
 from labtasks.builder import Trees
 from labtasks.store import Store
+from labtasks.workspace import open_workspace
 
 ROUNDS = 3
 
@@ -85,7 +86,7 @@ def _in_place(here: Path, source: str) -> float:
     """Seconds of the kernel's steps after one file was edited where it lies."""
     found, store, trees = _base(here)
     steps = found.recipe.parts["kernel"].steps
-    with builder.workspace(found, store, "bench", trees) as space:
+    with open_workspace(found, store, "bench", trees) as space:
         log = space.scratch / "log"
         space.prepare(log)
         space.run(steps, log, traced=False, echo=False)
@@ -100,7 +101,7 @@ def _clean(here: Path, *, traced: bool) -> float:
     want = key.wanted(found, "kernel", found.repository.commit("base"), None)
     below = store.get(want.base.kind, want.base.key) if want.base else None
     trees = Trees(src=trees.src, obj=tuple(below.stack) if below else ())
-    with builder.workspace(found, store, "bench", trees) as space:
+    with open_workspace(found, store, "bench", trees) as space:
         log = space.scratch / "log"
         space.prepare(log)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import builder, digest, failure, key, layer, process, reuse, source, tracing
+from labtasks import digest, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable
 from labtasks.git import TreeId
@@ -26,6 +26,7 @@ from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Candidate, Decision
 from labtasks.store import Failure, Manifest, Store
 from labtasks.trace import Job, Trace
+from labtasks.workspace import open_workspace
 
 
 def say(text: str) -> None:
@@ -75,7 +76,7 @@ class Attempt:
         trees = self._trees(decision.base, src)
         checked = self._check(decision.base, trees)
         try:
-            with builder.workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+            with open_workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:

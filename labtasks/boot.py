@@ -11,11 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import builder, failure, objfs
+from labtasks import failure, objfs
 from labtasks.error import InfraError, UserError
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.store import Manifest, Store
+from labtasks.workspace import open_workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def boot(lab: Lab, store: Store, want: Wanted, build: Manifest, *, echo: bool) -
         raise UserError(f"recipe {lab.recipe.name} has no [boot]", hint="docs/recipes.md: booting")
     console = store.log(f"console-{want.commit.short}")
     log = store.log(f"boot-{want.commit.short}")
-    with builder.workspace(lab, store, "boot", objfs.trees_of(build)) as space:
+    with open_workspace(lab, store, "boot", objfs.trees_of(build)) as space:
         space.prepare(log)
         ended = space.run(how.steps, log, traced=False, echo=False)
         if ended.code:

@@ -7,24 +7,19 @@ room for one build at a time. Knows nothing of keys, commits or why something is
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, namespace, process
-from labtasks.error import InfraError
-from labtasks.lab import Lab
+from labtasks import process
 from labtasks.layer import Entry, LayerId
-from labtasks.namespace import Mount
 from labtasks.process import Ended
 from labtasks.recipe import JOBS, Bound, Places
 from labtasks.source import EPOCH
-from labtasks.store import Step, Store
+from labtasks.store import Step
 
 STRACE = (
     "strace", "-f", "--seccomp-bpf", "-q", "-s", "4096",
@@ -134,240 +129,6 @@ class Workspace(ABC):
     @abstractmethod
     def home(self) -> str:
         """An empty folder to write to."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Overlay(Workspace):
-    """Overlays in a namespace: instant, and the layers under them are never written."""
-
-    kind: namespace.Kind
-    _mounted: int = 0
-
-    def places(self) -> Places:
-        return self.recipe.places
-
-    def out(self) -> str:
-        return f"{namespace.ROOT}/out"
-
-    def home(self) -> str:
-        return f"{namespace.ROOT}/home"
-
-    def prepare(self, log: Path) -> None:
-        for name in ("src", "obj"):
-            (self.scratch / name).mkdir()
-        layer.copy_out(self.layers, self.trees.flat, self.objects(), whiteouts=True)
-        wait_past(self.trees.newest)
-        src, obj, trees = self.places().src, self.places().obj, self.trees
-        self.remove(trees.remove_obj, log)
-        self._each("touch -h -c", obj, trees.touch_obj, log)
-        self._each("touch -h -c", src, trees.touch_src, log)
-
-    def remove(self, paths: Sequence[str], log: Path) -> None:
-        one = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
-        self._each(f"sh -c {shlex.quote(one)}", self.places().obj, paths, log)
-
-    def _each(self, command: str, tree: str, paths: Sequence[str], log: Path) -> None:
-        """Run a command on paths of a tree where the mounts are."""
-        if not paths:
-            return
-        names = b"".join(os.fsencode(f"{tree}/{p}") + b"\0" for p in paths)
-        (self.scratch / "out" / "paths").write_bytes(names)
-        text = f"xargs -0 {command} -- < {self.out()}/paths"
-        inside = namespace.argv(self.kind, self._mounts(), ["sh", "-c", text], cwd=tree)
-        answer = process.query(inside, env=self.environment(), cwd=self.layers)
-        with log.open("a", encoding="utf-8", errors="replace") as out:
-            out.write(f"+ {command} of {len(paths)} paths of {tree}\n{answer.error}")
-        if answer.code:
-            hint = f"the log is {log}"
-            raise InfraError(f"the trees could not be put in place: {answer.error}", hint=hint)
-
-    def _mounts(self) -> list[Mount]:
-        self._mounted += 1
-        here = os.path.relpath(self.scratch, self.layers)
-
-        def mount(at: str, name: str, stack: Iterable[LayerId]) -> Mount:
-            work = self.scratch / f"work.{name}.{self._mounted}"
-            work.mkdir()
-            lowers = tuple(f"{i}/t" for i in stack)
-            return Mount(at=at, upper=f"{here}/{name}", lowers=lowers, work=f"{here}/{work.name}")
-
-        trees, places = self.trees, self.places()
-        if self.recipe.in_tree:
-            stacks = [mount(places.src, "obj", (*trees.obj, *trees.below, *trees.src))]
-        else:
-            stacks = [
-                mount(places.src, "src", trees.src),
-                mount(places.obj, "obj", (*trees.obj, *trees.below)),
-            ]
-        plain = [
-            Mount(at=places.files, upper=f"{here}/files"),
-            Mount(at=self.out(), upper=f"{here}/out"),
-        ]
-        return [*stacks, *plain]
-
-    def launch(
-        self,
-        argv: Sequence[str],
-        log: Path,
-        *,
-        cwd: str = "",
-        timeout: float | None = None,
-        until: Callable[[], bool] | None = None,
-        echo: bool = False,
-    ) -> Ended:
-        inside = namespace.argv(self.kind, self._mounts(), argv, cwd=cwd or self.places().src)
-        env = self.environment()
-        return process.run(
-            inside, log=log, env=env, cwd=self.layers, timeout=timeout, until=until, echo=echo
-        )
-
-    def objects(self) -> Path:
-        return self.scratch / "obj"
-
-    def harvest(self) -> list[Entry]:
-        upper = self.objects()
-        if self.recipe.in_tree:
-            self._drop_touched(upper)
-        folder = self.scratch / "layer"
-        folder.mkdir()
-        upper.rename(folder / "t")
-        found = layer.scan(folder / "t")
-        layer.write_entries(folder, found)
-        return found
-
-    def _drop_touched(self, upper: Path) -> None:
-        """Sources that were touched and not changed are no part of the objects."""
-        for path in self.trees.touch_src:
-            copy = upper / path
-            if not os.path.lexists(copy):
-                continue
-            below = (layer.tree_of(self.layers, i) / path for i in self.trees.src)
-            original = next((p for p in below if os.path.lexists(p)), None)
-            if original and _same(copy, original):
-                copy.unlink()
-
-    def strays(self) -> list[str]:
-        if self.recipe.in_tree:
-            return []
-        touched = {*self.trees.touch_src}
-        return [
-            path for path, info in layer.walk(self.scratch / "src")
-            if path not in touched and (info.st_mode & 0o170000) != 0o040000
-        ]  # fmt: skip
-
-
-@dataclass(slots=True, kw_only=True)
-class Copy(Workspace):
-    """Plain copies in the lab's one lane, for systems without overlays."""
-
-    _before: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def places(self) -> Places:
-        return self.recipe.places
-
-    def out(self) -> str:
-        return str(self.scratch / "out")
-
-    def home(self) -> str:
-        return str(self.scratch / "home")
-
-    def prepare(self, log: Path) -> None:
-        src, obj = Path(self.places().src), Path(self.places().obj)
-        layer.remove(src.parent)
-        src.parent.mkdir(parents=True)
-        layer.copy_out(self.layers, self.trees.src, src)
-        stack = (*self.trees.obj, *self.trees.flat, *self.trees.below)
-        layer.copy_out(self.layers, stack, obj)
-        (self.scratch / "files").rename(self.places().files)
-        wait_past(self.trees.newest)
-        self._before = {path: (info.st_size, info.st_mtime_ns) for path, info in layer.walk(obj)}
-        self.remove(self.trees.remove_obj, log)
-        for root, paths in ((src, self.trees.touch_src), (obj, self.trees.touch_obj)):
-            for path in paths:
-                if os.path.lexists(root / path):
-                    os.utime(root / path, follow_symlinks=False)
-        if self.recipe.in_tree:  # a touched source is no object
-            for path in set(self.trees.touch_src) & self._before.keys():
-                info = (src / path).lstat()
-                self._before[path] = (info.st_size, info.st_mtime_ns)
-
-    def remove(self, paths: Sequence[str], log: Path) -> None:
-        del log  # nothing is run
-        for path in paths:
-            target = self.objects() / path
-            if target.is_symlink() or not target.is_dir():
-                target.unlink(missing_ok=True)
-
-    def launch(
-        self,
-        argv: Sequence[str],
-        log: Path,
-        *,
-        cwd: str = "",
-        timeout: float | None = None,
-        until: Callable[[], bool] | None = None,
-        echo: bool = False,
-    ) -> Ended:
-        where = Path(cwd or self.places().src)
-        env = self.environment()
-        return process.run(
-            argv, log=log, env=env, cwd=where, timeout=timeout, until=until, echo=echo
-        )
-
-    def objects(self) -> Path:
-        return Path(self.places().obj)
-
-    def harvest(self) -> list[Entry]:
-        folder = self.scratch / "layer"
-        (folder / "t").mkdir(parents=True)
-        obj = self.objects()
-        now = dict(layer.walk(obj))
-        for path, info in now.items():
-            target = folder / "t" / path
-            if (info.st_mode & 0o170000) == 0o040000:
-                continue
-            if self._before.get(path) != (info.st_size, info.st_mtime_ns):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (obj / path).rename(target)
-        found = layer.scan(folder / "t")
-        gone = [p for p in self._before if p not in now and str(Path(p).parent) in {*now, "."}]
-        for path in gone:
-            (folder / "t" / path).parent.mkdir(parents=True, exist_ok=True)
-            layer.whiteout(folder / "t" / path)
-        found += [Entry(path, "w", 0, 0, "", 0, 0) for path in gone]
-        layer.write_entries(folder, found)
-        return found
-
-    def strays(self) -> list[str]:
-        return []  # the lane is thrown away: nobody builds on what was written there
-
-
-@contextlib.contextmanager
-def workspace(lab: Lab, store: Store, name: str, trees: Trees) -> Iterator[Workspace]:
-    """The workspace this host can give, gone afterwards. The lane of copies takes one at a time."""
-    kind = namespace.kind_here(lab.cache) if lab.overlay else "none"
-    with contextlib.ExitStack() as stack:
-        if kind == "none":
-            stack.enter_context(store.lane(name))
-        scratch = stack.enter_context(store.workspace(name))
-        if kind == "none":
-            yield Copy(
-                layers=store.layers, scratch=scratch, trees=trees, recipe=lab.recipe, jobs=lab.jobs
-            )
-        else:
-            yield Overlay(
-                layers=store.layers, scratch=scratch, trees=trees, recipe=lab.recipe,
-                jobs=lab.jobs, kind=kind,
-            )  # fmt: skip
-
-
-def _same(one: Path, other: Path) -> bool:
-    if one.is_symlink() or other.is_symlink():
-        return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
-    a, b = one.stat(), other.stat()
-    return (
-        a.st_size == b.st_size and a.st_mode == b.st_mode and one.read_bytes() == other.read_bytes()
-    )
 
 
 def wait_past(newest: float) -> None:

@@ -9,12 +9,14 @@ import platform
 import shlex
 import time
 
-from labtasks import builder, digest, failure, layer, process
+from labtasks import digest, failure, layer, process
 from labtasks.builder import Trees
 from labtasks.error import InfraError
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.overlay import Overlay
 from labtasks.store import Manifest, Store
+from labtasks.workspace import open_workspace
 
 _BLOCK = 4096
 
@@ -33,7 +35,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
     started = time.monotonic()
     with (
         store.lock(want.kind, want.key, want.name),
-        builder.workspace(lab, store, "objfs", trees) as space,
+        open_workspace(lab, store, "objfs", trees) as space,
     ):
         log = store.log(f"objfs-{want.commit.short}")
         space.prepare(log)
@@ -43,7 +45,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         places = space.places()
         root = shlex.quote(places.src.removesuffix("/src"))
         gather = ""
-        if isinstance(space, builder.Overlay):
+        if isinstance(space, Overlay):
             gather, root = _GATHER.format(src=places.src, obj=places.obj), "$root"
         command = image_command(kind, root, f"{space.out()}/objfs.img", image_size(listing))
         ended = space.launch(["sh", "-e", "-c", gather + command], log)

@@ -1,0 +1,118 @@
+"""A workspace of plain copies, for systems without overlays.
+
+The cache has one lane, with room for one build at a time: its paths are the same for every build,
+as compilers record them. Knows nothing of mounts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labtasks import layer, process
+from labtasks.builder import Workspace, wait_past
+from labtasks.layer import Entry
+from labtasks.process import Ended
+from labtasks.recipe import Places
+
+
+@dataclass(slots=True, kw_only=True)
+class Copy(Workspace):
+    """Plain copies in the lab's one lane, for systems without overlays."""
+
+    _before: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def places(self) -> Places:
+        return self.recipe.places
+
+    def out(self) -> str:
+        return str(self.scratch / "out")
+
+    def home(self) -> str:
+        return str(self.scratch / "home")
+
+    def prepare(self, log: Path) -> None:
+        src, obj = Path(self.places().src), Path(self.places().obj)
+        layer.remove(src.parent)
+        src.parent.mkdir(parents=True)
+        layer.copy_out(self.layers, self.trees.src, src)
+        stack = (*self.trees.obj, *self.trees.flat, *self.trees.below)
+        layer.copy_out(self.layers, stack, obj)
+        (self.scratch / "files").rename(self.places().files)
+        wait_past(self.trees.newest)
+        self._before = self._under(obj)
+        self.remove(self.trees.remove_obj, log)
+        for root, paths in ((src, self.trees.touch_src), (obj, self.trees.touch_obj)):
+            for path in paths:
+                if os.path.lexists(root / path):
+                    os.utime(root / path, follow_symlinks=False)
+        if self.recipe.in_tree:  # a touched source is no object
+            for path in set(self.trees.touch_src) & self._before.keys():
+                info = (src / path).lstat()
+                self._before[path] = (info.st_size, info.st_mtime_ns)
+
+    def _under(self, obj: Path) -> dict[str, tuple[int, int]]:
+        """Size and time of what lies under the new layer. A flattened stack does not: there only
+        what `below` shows unchanged, and what it shows and the stack had removed.
+        """
+        shown = {p: (info.st_size, info.st_mtime_ns) for p, info in layer.walk(obj)}
+        if not self.trees.flat:
+            return shown
+        below = layer.merged(self.layers, self.trees.below)
+        return {p: (e.size, e.mtime) for p, e in below.items() if p not in shown} | {
+            p: fact
+            for p, fact in shown.items()
+            if p in below and fact == (below[p].size, below[p].mtime)
+        }
+
+    def remove(self, paths: Sequence[str], log: Path) -> None:
+        del log  # nothing is run
+        for path in paths:
+            target = self.objects() / path
+            if target.is_symlink() or not target.is_dir():
+                target.unlink(missing_ok=True)
+
+    def launch(
+        self,
+        argv: Sequence[str],
+        log: Path,
+        *,
+        cwd: str = "",
+        timeout: float | None = None,
+        until: Callable[[], bool] | None = None,
+        echo: bool = False,
+    ) -> Ended:
+        where = Path(cwd or self.places().src)
+        env = self.environment()
+        return process.run(
+            argv, log=log, env=env, cwd=where, timeout=timeout, until=until, echo=echo
+        )
+
+    def objects(self) -> Path:
+        return Path(self.places().obj)
+
+    def harvest(self) -> list[Entry]:
+        folder = self.scratch / "layer"
+        (folder / "t").mkdir(parents=True)
+        obj = self.objects()
+        now = dict(layer.walk(obj))
+        for path, info in now.items():
+            target = folder / "t" / path
+            if (info.st_mode & 0o170000) == 0o040000:
+                continue
+            if self._before.get(path) != (info.st_size, info.st_mtime_ns):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (obj / path).rename(target)
+        found = layer.scan(folder / "t")
+        gone = [p for p in self._before if p not in now and str(Path(p).parent) in {*now, "."}]
+        for path in gone:
+            (folder / "t" / path).parent.mkdir(parents=True, exist_ok=True)
+            layer.whiteout(folder / "t" / path)
+        found += [Entry(path, "w", 0, 0, "", 0, 0) for path in gone]
+        layer.write_entries(folder, found)
+        return found
+
+    def strays(self) -> list[str]:
+        return []  # the lane is thrown away: nobody builds on what was written there
