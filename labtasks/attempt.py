@@ -25,7 +25,7 @@ from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Candidate, Decision
 from labtasks.store import Failure, Manifest, Store
-from labtasks.trace import Job, Trace
+from labtasks.trace import Trace
 from labtasks.workspace import open_workspace
 
 
@@ -99,7 +99,7 @@ class Attempt:
             flat=stack if high else (),
             below=tuple(below.stack) if below else (),
             touch_src=touch_src,
-            touch_obj=_read_objects(base) if base else (),
+            touch_obj=base.read_objects if base else (),
             remove_obj=base.stale if base else (),
             newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
         )
@@ -137,7 +137,7 @@ class Attempt:
         started = time.monotonic()
         space.prepare(log)
         seen = self._steps(space, decision, log, tracer, src)
-        again = _missed(decision.base, seen, in_tree=lab.recipe.in_tree)
+        again = reuse.missed(decision.base, seen, in_tree=lab.recipe.in_tree)
         if again:
             say(f"{want.name}: note: {len(again)} objects make did not see as outdated: once more")
             space.remove(again, log)
@@ -262,38 +262,6 @@ def content_digest(
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
     return layer.content_digest(files, layer.matcher(outputs, volatile))
-
-
-def _read_objects(base: Candidate) -> tuple[str, ...]:
-    """Objects of a changed world that the base's build read: make must see them as new."""
-    if base.trace is None or base.manifest.tracer == "depend":
-        return base.changed_obj
-    return tuple(p for p in base.changed_obj if f"obj/{p}" in base.trace.reads)
-
-
-def _missed(base: Candidate | None, seen: Trace | None, *, in_tree: bool) -> tuple[str, ...]:
-    """Objects of jobs that read a changed file and yet did not run again: their makefile does not
-    say that they depend on it. The trace knows better.
-    """
-    if base is None or base.trace is None or seen is None:
-        return ()
-    ran, known = set(seen.names), set(base.trace.names)
-    missed = [name for name in base.touched or {} if name not in ran]
-    if not missed:
-        return ()
-    # a command that leaves an unchanged product alone ran under another name
-    renamed = [_sources(seen.jobs[name]) for name in ran - known]
-    gone = base.trace.reads - seen.reads
-    missed = [
-        name
-        for name in missed
-        if not any(_sources(base.trace.jobs[name]) - gone <= reads for reads in renamed)
-    ]
-    return reuse.written(base.trace, missed, in_tree=in_tree)
-
-
-def _sources(job: Job) -> frozenset[str]:
-    return frozenset(path for path in job.reads if path.startswith("src/"))
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

@@ -22,7 +22,7 @@ from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.store import Manifest, Store
-from labtasks.trace import DRIVER, Change, Trace
+from labtasks.trace import DRIVER, Change, Job, Trace
 
 _CANDIDATES = 8
 """How many artifacts are weighed; the nearest in time and those made last come first."""
@@ -53,6 +53,7 @@ class Candidate:
     trace: Trace | None
     changed_src: tuple[str, ...]
     changed_obj: tuple[str, ...]
+    removed_src: frozenset[str]
     same_inputs: bool
     stale: tuple[str, ...]
     commands: tuple[str, ...]
@@ -62,6 +63,13 @@ class Candidate:
     def proved(self) -> bool:
         """Whether nothing its build read has changed. A trace with problems proves nothing."""
         return self.touched == {} and self.trace is not None and not self.trace.problems
+
+    @property
+    def read_objects(self) -> tuple[str, ...]:
+        """Objects of a changed world that its build read: make must see them as new."""
+        if self.trace is None or self.manifest.tracer == "depend":
+            return self.changed_obj
+        return tuple(p for p in self.changed_obj if f"obj/{p}" in self.trace.reads)
 
     @property
     def cost(self) -> int:
@@ -146,6 +154,7 @@ def _weigh(
         trace=trace,
         changed_src=tuple(c.path for c in diff if c.status != "D"),
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
+        removed_src=frozenset(path for status, path in changes if status == "D"),
         same_inputs=_same_inputs(want, manifest, below),
         stale=stale,
         commands=commands,
@@ -240,6 +249,30 @@ def _why(best: Candidate) -> str:
     files = [r.partition("/")[2] for r in seen if "/" in r]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f"of what {name} read, these differ: {printable(', '.join(files[:3]))}{more}"
+
+
+def missed(base: Candidate | None, seen: Trace | None, *, in_tree: bool) -> tuple[str, ...]:
+    """Objects of jobs that read a changed file and yet did not run again: their makefile does not
+    say that they depend on it. The trace knows better.
+    """
+    if base is None or base.trace is None or seen is None:
+        return ()
+    ran, known = set(seen.names), set(base.trace.names)
+    left = [name for name in base.touched or {} if name not in ran]
+    if not left:
+        return ()
+    # a command that leaves an unchanged product alone ran under another name
+    renamed = [_sources(seen.jobs[name]) for name in ran - known]
+    left = [
+        name
+        for name in left
+        if not any(_sources(base.trace.jobs[name]) - base.removed_src <= reads for reads in renamed)
+    ]
+    return written(base.trace, left, in_tree=in_tree)
+
+
+def _sources(job: Job) -> frozenset[str]:
+    return frozenset(path for path in job.reads if path.startswith("src/"))
 
 
 def learned(manifests: Iterable[Manifest]) -> tuple[float, float]:

@@ -2,8 +2,9 @@ r"""The log of strace -> a trace: what each job of a build read, looked for, lis
 
 The log is one file with a pid before each line, as written by
 
-    strace -f --seccomp-bpf -q -s 4096 -o LOG \
-        -e trace=%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork
+    strace -f --seccomp-bpf -q -s 4096 -o LOG -e trace=<the file calls, fcntl, dup, clone, fork> ...
+
+(readlink may be left out: links are also known from what made them, and from the caller).
 
 Descriptors are followed only as far as *at calls and fchdir need them, and closing is not in the
 log; nor are the interpreter of a #! script, io_uring, directories opened without O_DIRECTORY, and
