@@ -91,8 +91,7 @@ class Attempt:
         if base:
             touch_src = base.changed_src
         elif below:
-            diff = self.lab.repository.diff(TreeId(below.built_from), self.want.commit.tree)
-            touch_src = tuple(c.path for c in diff if c.status != "D")
+            touch_src = self._changed_since(below)
         return Trees(
             src=tuple(src.stack),
             obj=() if high else stack,
@@ -103,6 +102,17 @@ class Attempt:
             remove_obj=base.stale if base else (),
             newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
         )
+
+    def _changed_since(self, below: Manifest) -> tuple[str, ...]:
+        """Sources that differ from those the world was built from; all of them where git has
+        thrown those away.
+        """
+        new = self.want.commit.tree
+        try:
+            diff = self.lab.repository.diff(TreeId(below.built_from), new)
+        except UserError:
+            return tuple(self.lab.repository.files(new))
+        return tuple(c.path for c in diff if c.status != "D")
 
     def _check(self, base: Candidate | None, trees: Trees) -> frozenset[str] | None:
         """Refuse files changed by hand: those the base's build read, or all. What was checked."""
@@ -147,17 +157,39 @@ class Attempt:
             self._refuse_altered(space.trees, seen.reads - checked)
         strays = space.strays()
         entries = space.harvest()
+        trace = _joined(decision.base, seen)
+        if decision.base and trace and part.checks_commands == "no":
+            self._refuse_new_rules(space, trace, entries)
         return Built(
             space=space,
             log=log,
             seconds=seconds,
             tracer=tracer,
             seen=seen,
-            trace=_joined(decision.base, seen),
+            trace=trace,
             entries=entries,
             files=layer.merged(self.store.layers, space.trees.obj, entries),
             strays=strays,
         )
+
+    def _refuse_new_rules(self, space: Workspace, trace: Trace, entries: list[Entry]) -> None:
+        """A makefile that the build itself made came out another one: what older rules made may
+        be wrong now. Raises BuildError, which leads to a clean build.
+        """
+        trees = space.trees
+        stack = (*trees.obj, *trees.flat, *trees.below)
+        rules = {p.partition("/")[2] for p in trace.rules}
+        made = [e for e in entries if e.type == "f" and e.path in rules]
+        under = layer.merged(self.store.layers, stack) if made else {}
+        part = self.lab.recipe.parts[self.want.kind]
+        harmless = layer.matcher((*part.depends, *part.volatile))
+        for entry in made:
+            before = under.get(entry.path)
+            if before is None or before.digest == entry.digest or harmless(entry.path):
+                continue
+            text = (space.scratch / "layer" / "t" / entry.path).read_text(errors="replace")
+            if not failure.only_dependencies(text):
+                raise BuildError(f"it made new rules for make: {printable(entry.path)}")
 
     def _steps(
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest
@@ -166,8 +198,15 @@ class Attempt:
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
         ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        seen = self._seen(space, tracer, src)
         if ended.code:
-            self._failed(space, decision, log, ended.code)
+            self._failed(space, decision, log, ended.code, seen)
+        return seen
+
+    def _seen(self, space: Workspace, tracer: str, src: Manifest) -> Trace | None:
+        """What the steps have read so far."""
+        lab = self.lab
+        part = lab.recipe.parts[self.want.kind]
         trees = space.trees
         under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
@@ -175,14 +214,21 @@ class Attempt:
         tree = self.want.commit.tree
         return tracing.collect(tracer, space, part, links, lambda: lab.repository.files(tree))
 
-    def _failed(self, space: Workspace, decision: Decision, log: Path, code: int) -> None:
+    def _failed(
+        self, space: Workspace, decision: Decision, log: Path, code: int, seen: Trace | None
+    ) -> None:
         want = self.want
         if code < 0 or code in (128 + 9, 128 + 15):
             raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
         error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
         if self.store.free_bytes() < 1 << 20 or "No space left on device" in error:
             raise process.no_space(OSError(errno.ENOSPC, error, str(self.lab.cache)))
+        if failure.killed(log):
+            hint = "is there enough memory? lab.toml: jobs"
+            raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)
         step = space.steps[-1].text
+        if seen and self._widened(seen):
+            want = key.wanted(self.lab, want.kind, want.commit, self._world())
         if decision.rung == "clean":
             found = Failure(
                 commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
@@ -204,8 +250,7 @@ class Attempt:
                 f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
             )
         if built.seen:
-            reads = [p.removeprefix("src/") for p in built.seen.reads if p.startswith("src/")]
-            new = key.widen(lab, want.kind, want.commit, reads)
+            new = self._widened(built.seen)
             if new:
                 notes.append(
                     f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
@@ -249,6 +294,11 @@ class Attempt:
         ran = f"{jobs} jobs, " if jobs else ""
         say(f"{want.name}: built: {ran}{built.seconds:.1f} s, digest {manifest.digest[:12]}")
         return manifest
+
+    def _widened(self, seen: Trace) -> list[str]:
+        """Inputs that this run showed and nobody declared, now remembered."""
+        reads = [p.removeprefix("src/") for p in seen.reads if p.startswith("src/")]
+        return key.widen(self.lab, self.want.kind, self.want.commit, reads)
 
     def _world(self) -> World:
         base = self.want.base

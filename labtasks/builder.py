@@ -25,10 +25,10 @@ _CALLS = (
     "open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 execve"
     " execveat chdir fchdir rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat"
     " rmdir mkdir mkdirat mknod mknodat chmod fchmodat fchmodat2 chown lchown fchownat truncate"
-    " utime utimes futimesat utimensat fcntl dup dup2 dup3 clone clone3 vfork fork"
+    " utime utimes futimesat utimensat readlink readlinkat getdents64 fcntl dup dup2 dup3"
+    " clone clone3 vfork fork"
 )
-"""All that name a file, and what tells whose directory and descriptors those names start from.
-Not readlink: half of all calls of a bmake, and what it says is known from other calls."""
+"""All that name a file, and what tells whose directory and descriptors those names start from."""
 
 STRACE = (
     "strace", "-f", "--seccomp-bpf", "-q", "-s", "4096",

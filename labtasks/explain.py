@@ -62,6 +62,10 @@ def _ahead(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
         first = artifact.decide(lab, store, want.base, None)
         yield f"  {want.base.name} would be: {first.rung}: {first.why}"
         if first.rung not in ("cutoff", "trace") or first.base is None:
+            others = store.all(want.kind)
+            if others:
+                yield f"what differs from {others[0].name}:"
+                yield from _inputs(want, others[0])
             return
         base = first.base.manifest
     decision = artifact.decide(lab, store, want, base)

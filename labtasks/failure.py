@@ -1,4 +1,4 @@
-"""What a failed build says: the first error of its log, and how to run the step by hand.
+"""What texts of a build say: a log's first error, whether it was killed, makefiles it made.
 
 Knows nothing of how builds are run.
 """
@@ -38,3 +38,18 @@ def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str
     """How a person runs a step by hand, in the sources' root."""
     env = " ".join(f"{k}={shlex.quote(v)}" for k, v in sorted(environment.items()))
     return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"
+
+
+def killed(log: Path) -> bool:
+    """Whether the log's end says that a command was killed: the machine failed, not the commit."""
+    tail = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
+    return re.search(r"(?m)(\] Killed$|Killed signal terminated|signal 9\b)", tail) is not None
+
+
+def only_dependencies(text: str) -> bool:
+    """Whether a makefile only says what depends on what, as compilers write it."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return all(
+        not line.strip() or line.startswith("#") or re.match(r"[^\t=][^=]*:(?!=)[^=]*$", line)
+        for line in lines
+    )

@@ -22,6 +22,11 @@ TreeId = NewType("TreeId", str)
 _FULL = 1 << 20
 """Free bytes below which a disk counts as full."""
 
+_NEUTRAL = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+"""No setting of this person or machine decides what is checked out."""
+
+_PARALLEL = ("checkout.workers=0", "checkout.thresholdForParallelism=200")
+
 _MODES = {"100644": 0o644, "100755": 0o755, "120000": 0o777}
 
 
@@ -71,7 +76,7 @@ class Repository:
 
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
-        answer = process.query(argv, data=data, env=env)
+        answer = process.query(argv, data=data, env={**_NEUTRAL, **(env or {})})
         if "No space left on device" in answer.error:
             raise process.no_space(OSError(0, "", str(self.git_dir)))
         if answer.code:
@@ -195,9 +200,10 @@ class Repository:
         self._checkout(into, env)
 
     def _checkout(self, into: Path, env: dict[str, str]) -> None:
-        workers = ["-c", "checkout.workers=0", "-c", "checkout.thresholdForParallelism=200"]
+        config = ("core.autocrlf=false", *_PARALLEL)
+        options = [word for setting in config for word in ("-c", setting)]
         try:
-            self._git(*workers, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
+            self._git(*options, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
         except UserError:  # git does not always say what the system said
             if shutil.disk_usage(into).free < _FULL:
                 raise process.no_space(OSError(errno.ENOSPC, "", str(into))) from None

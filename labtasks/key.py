@@ -8,6 +8,7 @@ what the store holds, except which undeclared inputs earlier builds were seen to
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def widen(lab: Lab, kind: Kind, commit: Commit, reads: Iterable[str]) -> list[st
         file = _widened_file(lab)
         everything = json.loads(file.read_text()) if file.exists() else {}
         everything[f"{lab.recipe.name}.{kind}"] = sorted({*known, *new})
-        scratch = file.with_suffix(".new")
+        scratch = file.with_suffix(f".{os.getpid()}.new")
         scratch.write_text(json.dumps(everything, indent=1))
         scratch.replace(file)
     return new

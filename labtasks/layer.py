@@ -8,12 +8,14 @@ are. Knows nothing of commits, recipes or keys.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -141,9 +143,11 @@ def walk(tree: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _opaque(directory: Path) -> bool:
+    if sys.platform != "linux":
+        return False  # nobody else has overlayfs
     try:
         return os.getxattr(directory, OPAQUE, follow_symlinks=False) == b"y"
-    except (OSError, AttributeError):  # no such attribute, or no such call on this system
+    except OSError:
         return False
 
 
@@ -245,6 +249,8 @@ def copy_out(
             elif entry.type in "do":
                 target.mkdir(exist_ok=True)
                 target.chmod(entry.mode | 0o700)
+                if entry.type == "o" and whiteouts and sys.platform == "linux":
+                    os.setxattr(target, OPAQUE, b"y")
             elif entry.type in "fl":
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tree_of(layers, layer) / entry.path
@@ -256,11 +262,13 @@ def remove(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-
-    def allow(function: Callable[[str], object], name: str, _error: object) -> None:
-        Path(name).parent.chmod(0o700)
-        if not Path(name).is_symlink():
-            Path(name).chmod(0o700)
-        function(name)
-
-    shutil.rmtree(path, onerror=allow)
+    with contextlib.suppress(FileNotFoundError):
+        path.chmod(0o700)  # overlayfs leaves a folder nobody may enter
+        with os.scandir(path) as listing:
+            items = [(Path(item.path), item.is_dir(follow_symlinks=False)) for item in listing]
+        for item, is_directory in items:
+            if is_directory:
+                remove(item)
+            else:
+                item.unlink(missing_ok=True)
+        path.rmdir()

@@ -68,7 +68,8 @@ class Ended:
 
 def which(command: str, *, package: str = "", path: str | None = None) -> str:
     """The full path of a command. Raises UserError that names the package that has it."""
-    found = shutil.which(command, path=path)
+    everywhere = f"{os.environ.get('PATH', '')}:{PATH}"  # a user's own often lacks /sbin
+    found = shutil.which(command, path=path or everywhere)
     if found:
         return found
     package = package or PACKAGES.get(command, "")
@@ -91,7 +92,7 @@ def query(
             argv,
             input=data,
             capture_output=True,
-            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
+            env={**_person(), "LC_ALL": "C", **(env or {})},
             cwd=cwd,
             check=False,
         )
@@ -101,6 +102,11 @@ def query(
     return Answer(
         code=done.returncode, output=done.stdout, error=done.stderr.decode(errors="replace")
     )
+
+
+def _person() -> dict[str, str]:
+    """The person's environment, without what would turn git to another repository."""
+    return {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
 
 
 def command_line(argv: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from labtasks import layer, source
 from labtasks.digest import Digest
-from labtasks.error import printable
+from labtasks.error import UserError, printable
 from labtasks.git import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -101,13 +101,13 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
     layers = set()
     for key in chosen:
         manifest = by_key[key]
-        same = _same_inputs(want, manifest, below)
+        same = _same_trees(lab, want, manifest)
         if manifest.stack[0] in layers and not same:
             continue  # aliases lead to one and the same tree
         layers.add(manifest.stack[0])
         if len(layers) > _CANDIDATES and not same:
             continue
-        one = _weigh(lab, store, want, manifest, below)
+        one = _weigh(lab, store, want, manifest, below, same_trees=same)
         if one:
             weighed.append(one)
         if one and (one.same_inputs or one.proved):
@@ -115,47 +115,71 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
     return weighed
 
 
-def _same_inputs(want: Wanted, manifest: Manifest, below: Below | None) -> bool:
-    trees = [pair for pair in want.inputs if pair[0].startswith("tree ")]
-    same_below = manifest.below_digest == (below.digest if below else "")
-    return same_below and all(pair in manifest.inputs for pair in trees)
+def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
+    """Whether every input the artifact was keyed by is as wanted, those found later included."""
+    held = [(label, value) for label, value in manifest.inputs if label.startswith("tree ")]
+    now = dict(want.inputs)
+    if any(label in now and now[label] != value for label, value in held):
+        return False
+    paths = {label.split(" ")[1]: value for label, value in held if label not in now}
+    if not paths:
+        return True
+    return lab.repository.ids(want.commit.tree, tuple(paths)) == paths
 
 
 def _weigh(
-    lab: Lab, store: Store, want: Wanted, manifest: Manifest, below: Below | None
+    lab: Lab,
+    store: Store,
+    want: Wanted,
+    manifest: Manifest,
+    below: Below | None,
+    *,
+    same_trees: bool,
 ) -> Candidate | None:
     """What stands between an artifact and what is wanted; None where it cannot be built on."""
     part = lab.recipe.parts[want.kind]
     old_tree, new_tree = TreeId(manifest.built_from), want.commit.tree
-    diff = lab.repository.diff(old_tree, new_tree)
+    try:
+        diff = lab.repository.diff(old_tree, new_tree)
+    except UserError:  # history was rewritten, and git has thrown the old tree away
+        return None
+    if source.rules_changed(diff):
+        return None
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     vanished, appeared = source.directories(lab.repository, diff, old_tree, new_tree)
     trace = store.trace(manifest)
     obj = _below_changes(store, manifest, below)
-    if obj and _hides(store, manifest, obj):
+    hidden = [path.removeprefix("obj/") for _, path in obj]
+    if lab.recipe.in_tree:
+        hidden += [c.path for c in diff]
+    if hidden and _hides(store, manifest, hidden):
         return None
     touched = None
+    below_seen = bool(obj)
     stale: tuple[str, ...] = ()
     commands: tuple[str, ...] = () if part.checks_commands == "yes" else ("(there is no trace)",)
     if trace:
         gone = frozenset(f"src/{p}" for p in vanished)
         new = frozenset(f"src/{p}" for p in appeared)
         touched = trace.touched([*changes, *obj], gone, new)
+        below_seen = bool(trace.touched(obj, gone, new)) or (
+            bool(obj) and (manifest.tracer == "depend" or bool(trace.problems))
+        )
         if obj and manifest.tracer == "depend":  # compilers do not tell which objects were used
             touched.setdefault(DRIVER, ("obj/ of the world",))
         links = {f"src/{c.path}" for c in diff if c.status == "T" or c.mode == "120000"}
         unseen = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
         moved = trace.touched(unseen, gone, new)
-        stale = written(trace, moved, in_tree=lab.recipe.in_tree)
+        stale = written(trace, trace.downstream(moved), in_tree=lab.recipe.in_tree)
         if part.checks_commands == "no":
-            commands = tuple(_rules(trace, changes))
+            commands = tuple(_rules(trace, [*changes, *obj]))
     return Candidate(
         manifest=manifest,
         trace=trace,
         changed_src=tuple(c.path for c in diff if c.status != "D"),
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
         removed_src=frozenset(path for status, path in changes if status == "D"),
-        same_inputs=_same_inputs(want, manifest, below),
+        same_inputs=same_trees and not below_seen,
         stale=stale,
         commands=commands,
         touched=touched,
@@ -171,11 +195,12 @@ def written(trace: Trace, jobs: Iterable[str], *, in_tree: bool) -> tuple[str, .
 
 
 def _rules(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
-    """Changed files that no job read, only the driver: makefiles."""
-    for status, path in changes:
-        seen = trace.absent if status == "A" else trace.reads
-        if path in seen and trace.touched([(status, path)]).keys() == {DRIVER}:
-            yield path.removeprefix("src/")
+    """Changed files that make itself opened, or looked for to open: its makefiles and what they
+    take variables from, whoever else read them.
+    """
+    for _, path in changes:
+        if path in trace.rules and not (path.startswith("obj/") and path in trace.writes):
+            yield path.partition("/")[2]
 
 
 def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> list[Change]:
@@ -195,12 +220,12 @@ def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> lis
     return changes
 
 
-def _hides(store: Store, manifest: Manifest, changed: list[Change]) -> bool:
-    """Whether an artifact's own layers hold some file of the world that has changed since: they
-    would lie over the new one.
+def _hides(store: Store, manifest: Manifest, changed: list[str]) -> bool:
+    """Whether an artifact's own layers hold some file of what lies below that has changed since:
+    they would lie over the new one.
     """
-    own = {f"obj/{e.path}" for name in manifest.stack for e in layer.entries(store.layers, name)}
-    return any(path in own for _, path in changed)
+    own = {e.path for name in manifest.stack for e in layer.entries(store.layers, name)}
+    return not own.isdisjoint(changed)
 
 
 def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:

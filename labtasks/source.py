@@ -7,6 +7,7 @@ whenever a file was written. Knows nothing of builds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from labtasks import digest, layer
 from labtasks.digest import Key
+from labtasks.error import UserError
 from labtasks.git import Change, Repository, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -87,10 +89,20 @@ def _write(
 def _nearest(lab: Lab, store: Store, want: Wanted) -> tuple[Manifest | None, tuple[Change, ...]]:
     """The checkout with the fewest differing paths, if it is worth building on."""
     able = [m for m in store.all("src") if len(m.stack) < lab.settings.depth]
-    diffs = [(m, lab.repository.diff(TreeId(m.tree), want.commit.tree)) for m in able[:_CANDIDATES]]
+    diffs = []
+    for manifest in able[:_CANDIDATES]:
+        with contextlib.suppress(UserError):  # git may have thrown the tree away since
+            diff = lab.repository.diff(TreeId(manifest.tree), want.commit.tree)
+            if not rules_changed(diff):
+                diffs.append((manifest, diff))
     if not diffs:
         return None, ()
     return min(diffs, key=lambda pair: len(pair[1]))
+
+
+def rules_changed(changes: Iterable[Change]) -> bool:
+    """Whether git's own rules for writing files differ: then so may files git does not name."""
+    return any(Path(c.path).name == ".gitattributes" for c in changes)
 
 
 def _whole(repository: Repository, tree: TreeId, folder: Path, index: Path) -> list[Entry]:

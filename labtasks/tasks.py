@@ -107,8 +107,15 @@ class Session:
         name = f"{want.kind}:{ref}"
         owner = self.named.setdefault((want.kind, want.key), name)
         if owner != name:
-            self._task(want.kind, ref, actions=None, task_dep=[owner])
-            return owner
+            # the owner's build may find inputs that tell the two commits apart
+            self._task(
+                want.kind,
+                ref,
+                actions=[(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
+                task_dep=[owner],
+                uptodate=[self.store.get(want.kind, want.key) is not None],
+            )
+            return name
         self._task(
             want.kind,
             ref,

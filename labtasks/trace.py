@@ -25,13 +25,14 @@ from itertools import accumulate, chain
 from typing import Literal
 
 Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
-Kind = Literal["reads", "absent", "listed", "writes"]
+Kind = Literal["reads", "absent", "listed", "writes", "rules"]
 Rows = Mapping[str, Sequence[int]]  # path -> the numbers of the jobs, ascending
 
-KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes")
+KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules")
 DRIVER = ""  # the name of the driver's job
 REASONS_KEPT = 3
-_MAGIC = f"labtasks trace 1 {sys.byteorder}\n".encode()
+_MAGIC = f"labtasks trace 2 {sys.byteorder}\n".encode()
+_MAGIC_1 = _MAGIC.replace(b"trace 2", b"trace 1")
 _NONE: Sequence[int] = ()
 
 
@@ -43,6 +44,7 @@ class Job:
     absent: frozenset[str] = frozenset()  # looked for and not there
     listed: frozenset[str] = frozenset()  # directories whose entries were asked for
     writes: frozenset[str] = frozenset()  # created, changed, renamed or linked to, removed
+    rules: frozenset[str] = frozenset()  # the driver's only: opened, or looked for to be opened
 
 
 class Trace:
@@ -114,6 +116,24 @@ class Trace:
     def writes(self) -> frozenset[str]:
         """All it wrote, with what jobs since replaced (see `joined`) had written."""
         return frozenset(self._rows["writes"])
+
+    @cached_property
+    def rules(self) -> frozenset[str]:
+        """What the driver opened or tried to: makefiles, and what they take variables from."""
+        return frozenset(self._rows["rules"])
+
+    def downstream(self, names: Iterable[str]) -> frozenset[str]:
+        """These jobs and all that used what they made, and so on; the driver apart."""
+        number_of = {name: number for number, name in enumerate(self._names)}
+        found = {number_of[name] for name in names if name != DRIVER}
+        driver = number_of.get(DRIVER, -1)
+        fresh = set(found)
+        while fresh:
+            made = [path for path, row in self._rows["writes"].items() if fresh.intersection(row)]
+            users = {n for path in made for n in self._rows["reads"].get(path, _NONE)}
+            fresh = users - found - {driver}
+            found |= fresh
+        return frozenset(self._names[number] for number in found)
 
     def _from_outside(self, kind: Kind) -> frozenset[str]:
         # A source file that a build out of tree wrote to stays an input: git knows it, and the
@@ -221,13 +241,16 @@ class Trace:
     @classmethod
     def decode(cls, data: bytes) -> Trace:
         """The trace that `encode` made these bytes of. ValueError when they are anything else."""
-        if not data.startswith(_MAGIC):
+        kinds = KINDS
+        if data.startswith(_MAGIC_1):
+            kinds = KINDS[:4]
+        elif not data.startswith(_MAGIC):
             raise ValueError("not a trace, or one of another version")
         try:
             chunks = _chunks(zlib.decompress(data[len(_MAGIC) :]))
             (flag,), problems, names, paths = (_strings(next(chunks)) for _ in range(4))
             rows: dict[Kind, Rows] = {}
-            for kind in KINDS:
+            for kind in kinds:
                 ids, lengths, flat = (array("I", next(chunks)) for _ in range(3))
                 ends = list(accumulate(lengths))
                 slices = map(slice, [0, *ends], ends)
@@ -236,6 +259,9 @@ class Trace:
                 )
         except (zlib.error, IndexError, ValueError, StopIteration) as error:
             raise ValueError(f"a damaged trace: {error}") from error
+        if kinds != KINDS:  # version 1: what only the driver read stands for its rules
+            driver = [names.index(DRIVER)] if DRIVER in names else []
+            rows["rules"] = {p: row for p, row in rows["reads"].items() if list(row) == driver}
         return cls._of_rows(names, rows, flag == "in tree", problems)
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from labtasks.trace import DRIVER, KINDS, Job
+from labtasks.trace import DRIVER, KINDS, Job, Kind
 
 Names = Callable[[bytes], tuple[str, ...]]
 """A raw path -> the trace paths it concerns, the file itself last."""
@@ -34,6 +34,7 @@ class Process:
     reads: set[bytes] = field(default_factory=set)
     absent: set[bytes] = field(default_factory=set)
     listed: set[bytes] = field(default_factory=set)
+    rules: set[bytes] = field(default_factory=set)  # opened, or looked for to be opened
     writes: dict[bytes, int] = field(default_factory=dict)  # -> line; negative when it removed it
 
     def root(self) -> Process | None:
@@ -60,8 +61,11 @@ def jobs_of(processes: Sequence[Process], names: Names, own: str) -> dict[str, J
         paths: set[bytes] = set().union(*sets)
         return frozenset(name for path in paths for name in names(path))
 
+    def kinds(name: str) -> tuple[Kind, ...]:
+        return KINDS if name == DRIVER else tuple(k for k in KINDS if k != "rules")
+
     return {
-        name: Job(**{kind: all_names(kind, named[name]) for kind in KINDS})
+        name: Job(**{kind: all_names(kind, named[name]) for kind in kinds(name)})
         for name in sorted(named)
     }
 

@@ -4,8 +4,6 @@ The log is one file with a pid before each line, as written by
 
     strace -f --seccomp-bpf -q -s 4096 -o LOG -e trace=<the file calls, fcntl, dup, clone, fork> ...
 
-(readlink may be left out: links are also known from what made them, and from the caller).
-
 Descriptors are followed only as far as *at calls and fchdir need them, and closing is not in the
 log; nor are the interpreter of a #! script, io_uring, directories opened without O_DIRECTORY, and
 what a process does with a descriptor another one sent it. It knows nothing of makefiles: a job
@@ -32,7 +30,7 @@ _FD = rb"((?:AT_FDCWD|\d+)(?:<[^>]*>)?)"  # with -y its path stands in angle bra
 _TREE_CALL = rb'(\w+)\((?:AT_FDCWD, |%s, )?(?!"")%s(?P<tree>.*)'
 # Moves, links and changes of directory matter wherever they are; so do programs and forks.
 _OTHER_CALL = (
-    rb"(execve|execveat|f?chdir|rename\w*|link|linkat|symlink\w*|clone3?|v?fork|fcntl|dup\d?)"
+    rb"(execve|execveat|f?chdir|rename\w*|link|linkat|symlink\w*|clone3?|v?fork|fcntl|dup\d?|getdents64)"
     rb"\((?P<other>.*)"
 )
 _RESUMED = rb"<\.\.\. \w+ resumed>(?P<resumed>.*)"
@@ -93,6 +91,7 @@ class _Reader:
         self.unfinished: dict[bytes, bytes] = {}  # pid -> the first half of its call
         self.unborn: dict[bytes, list[bytes]] = {}  # pid -> its lines before the fork returned
         self.links: dict[bytes, bytes] = {}  # those seen made or read
+        self.doors = 0  # links made outside the trees that lead into one
         self.lost = 0  # calls relative to a descriptor nobody saw opened
         # The order matters: most lines are stat and open calls outside the trees, which the
         # look-ahead refuses at once. Directories opened out there can lead back in.
@@ -140,6 +139,8 @@ class _Reader:
         if result.startswith(b"-"):
             # Any other failure, as EEXIST, shows that something is there.
             (process.absent if result.startswith(_GONE) else process.reads).add(path)
+            if call in _OPEN:
+                process.rules.add(path)
         elif result.startswith(b"?"):
             return
         elif call in _OPEN:
@@ -160,8 +161,11 @@ class _Reader:
     def _opened(self, process: Process, path: bytes, flags: bytes) -> None:
         if b"O_DIRECTORY" in flags:
             (process.reads if b"O_PATH" in flags else process.listed).add(path)
-        elif b"O_PATH" in flags or (b"O_RDONLY" in flags and b"O_CREAT" not in flags):
+        elif b"O_PATH" in flags:
             process.reads.add(path)
+        elif b"O_RDONLY" in flags and b"O_CREAT" not in flags:
+            process.reads.add(path)
+            process.rules.add(path)
         elif b"O_APPEND" in flags and b"O_TRUNC" not in flags:
             process.writes.setdefault(path, 0)  # a log that many jobs write to names none of them
         else:
@@ -187,13 +191,21 @@ class _Reader:
             elif result == b"0":
                 process.driver = path.rpartition(b"/")[2] in self.drivers
         elif not result.startswith((b"-", b"?")):
-            fd = _HELD.match(args)
-            held = self._directory(process, fd[1]) if fd else None
-            if call == b"fchdir":
-                process.cwd[0] = held or process.cwd[0]
-            elif call != b"fcntl" or b" F_DUPFD" in args:
-                # Without knowledge of the old one, what was known of the new one is wrong now.
-                process.fds[_NO_DIGIT.split(result, 1)[0]] = held
+            self._held(process, call, args, result)
+
+    def _held(self, process: Process, call: bytes, args: bytes, result: bytes) -> None:
+        """Calls on a descriptor."""
+        fd = _HELD.match(args)
+        held = self._directory(process, fd[1]) if fd else None
+        if call == b"fchdir":
+            process.cwd[0] = held or process.cwd[0]
+        elif call == b"getdents64":
+            if held:
+                process.listed.add(held.rstrip(b"/"))
+                process.rules.discard(held.rstrip(b"/"))
+        elif call != b"fcntl" or b" F_DUPFD" in args:
+            # Without knowledge of the old one, what was known of the new one is wrong now.
+            process.fds[_NO_DIGIT.split(result, 1)[0]] = held
 
     def _moved(self, process: Process, call: bytes, args: bytes, result: bytes) -> None:
         """rename, link and symlink, with their *at variants."""
@@ -208,6 +220,8 @@ class _Reader:
         if new is None or result != b"0":
             return
         process.writes[new] = self.line
+        if symbolic and self._leads_in(new, _unescaped(first[1])):
+            self.doors += 1
         if old is not None:
             process.reads.add(old)
             if call.startswith(b"rename"):
@@ -252,6 +266,12 @@ class _Reader:
         number, _, path = fd.partition(b"<")
         return _unescaped(path[:-1]) + b"/" if path else process.fds.get(number)
 
+    def _leads_in(self, link: bytes, target: bytes) -> bool:
+        """Whether a link outside the trees leads into one: uses of it would go unseen."""
+        places = [os.fsencode(root) for root, _ in self.trees.roots]
+        outside = not any(link.startswith(place + b"/") for place in places)
+        return outside and any(target == p or target.startswith(p + b"/") for p in places)
+
     def _link(self, path: bytes, target: bytes) -> None:
         self.links[path] = target
         self.trees.add_link(text_of(path), text_of(target))
@@ -259,6 +279,8 @@ class _Reader:
     def trace(self) -> Trace:
         """What the log said, once it has been read."""
         problems = [f"{self.lost} calls below a directory nobody saw opened"] if self.lost else []
+        if self.doors:
+            problems.append(f"{self.doors} links from outside into the trees")
         if self.unborn:
             problems.append(f"{len(self.unborn)} processes whose parent nobody saw")
         while self.unborn:

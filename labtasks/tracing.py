@@ -71,7 +71,7 @@ def collect(
         unseen = layer.matcher(part.unseen)
         reads = frozenset(p for p in tree if unseen(p.removeprefix("src/")))
         listed = frozenset(path.rpartition("/")[0] for path in reads)
-        return found.united(Trace({DRIVER: Job(reads=reads, listed=listed)}))
+        return found.united(Trace({DRIVER: Job(reads=reads, listed=listed, rules=reads)}))
     return None
 
 
