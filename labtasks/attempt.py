@@ -90,8 +90,8 @@ class Attempt:
         high = len(stack) >= self.lab.settings.depth
         if base:
             touch_src = base.changed_src
-        elif below:
-            touch_src = self._changed_since(below)
+        if below and (base is None or tuple(base.manifest.below) != tuple(below.stack)):
+            touch_src = tuple({*touch_src, *self._changed_since(below)})
         return Trees(
             src=tuple(src.stack),
             obj=() if high else stack,
@@ -157,9 +157,12 @@ class Attempt:
             self._refuse_altered(space.trees, seen.reads - checked)
         strays = space.strays()
         entries = space.harvest()
+        if decision.base is None and seen and len(seen.names) <= 1:
+            seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
-        if decision.base and trace and part.checks_commands == "no":
+        if decision.base and trace and seen and part.checks_commands == "no":
             self._refuse_new_rules(space, trace, entries)
+            _refuse_unused(decision.base, seen)
         return Built(
             space=space,
             log=log,
@@ -297,8 +300,14 @@ class Attempt:
 
     def _widened(self, seen: Trace) -> list[str]:
         """Inputs that this run showed and nobody declared, now remembered."""
-        reads = [p.removeprefix("src/") for p in seen.reads if p.startswith("src/")]
-        return key.widen(self.lab, self.want.kind, self.want.commit, reads)
+
+        def sources(paths: frozenset[str]) -> list[str]:
+            return [p.removeprefix("src/") for p in paths if p.startswith("src/")]
+
+        looked_for = [*sources(seen.absent), *(f"{p}/*" for p in sources(seen.listed))]
+        return key.widen(
+            self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
+        )
 
     def _world(self) -> World:
         base = self.want.base
@@ -312,6 +321,15 @@ def content_digest(
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
     return layer.content_digest(files, layer.matcher(outputs, volatile))
+
+
+def _refuse_unused(base: Candidate, seen: Trace) -> None:
+    """A file was added to a folder that make lists, and nobody looked at it: a wildcard may have
+    put its name into a command that make saw no reason to run. Raises BuildError.
+    """
+    unused = base.added_to_listed - seen.reads - seen.absent
+    if unused:
+        raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

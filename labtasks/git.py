@@ -47,7 +47,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One path that differs between two trees. `status` is A, M, D or T; `blob` is the new one."""
+    """One path that differs between two trees. `status` is A, M, D or T (its type or mode);
+    `blob` is the new content's id.
+    """
 
     status: str
     path: str
@@ -151,8 +153,10 @@ class Repository:
         fields = raw.split("\0")
         changes = []
         for meta, path in zip(fields[0:-1:2], fields[1::2], strict=True):
-            _, mode, _, blob, status = meta.split(" ")
-            changes.append(Change(status=status[0], path=path, mode=mode, blob=blob))
+            before, mode, _, blob, status = meta.split(" ")
+            turned = status[0] == "M" and before.lstrip(":") != mode
+            letter = "T" if turned else status[0]
+            changes.append(Change(status=letter, path=path, mode=mode, blob=blob))
         return tuple(changes)
 
     def is_ancestor(self, old: CommitId, new: CommitId) -> bool:

@@ -136,18 +136,24 @@ def widened(lab: Lab, kind: str) -> list[str]:
     return known.get(f"{lab.recipe.name}.{kind}", [])
 
 
-def widen(lab: Lab, kind: Kind, commit: Commit, reads: Iterable[str]) -> list[str]:
+def widen(
+    lab: Lab, kind: Kind, commit: Commit, reads: Iterable[str], looked_for: Iterable[str] = ()
+) -> list[str]:
     """Remember reads (paths in the tree) outside the declared inputs; returns the new ones.
 
-    A file at the root widens by itself, a deeper one by its directory.
+    A file at the root widens by itself, a deeper one by its directory. What was looked for and
+    was not there counts like a file.
     """
     declared = lab.recipe.parts[kind].inputs
     if "." in declared:
         return []
     known = widened(lab, kind)
     covered = (*declared, *known)
-    outside = tuple(p for p in reads if not any(p == c or p.startswith(f"{c}/") for c in covered))
-    files = lab.repository.which_are_files(commit.tree, outside)
+
+    def outside(paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(p for p in paths if not any(p == c or p.startswith(f"{c}/") for c in covered))
+
+    files = [*lab.repository.which_are_files(commit.tree, outside(reads)), *outside(looked_for)]
     homes = {str(Path(path).parent) if "/" in path else path for path in files}
     new = sorted(p for p in homes if not any(p.startswith(f"{q}/") for q in homes))
     if new:

@@ -54,6 +54,7 @@ class Candidate:
     changed_src: tuple[str, ...]
     changed_obj: tuple[str, ...]
     removed_src: frozenset[str]
+    added_to_listed: frozenset[str]
     same_inputs: bool
     stale: tuple[str, ...]
     commands: tuple[str, ...]
@@ -116,15 +117,24 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
 
 
 def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
-    """Whether every input the artifact was keyed by is as wanted, those found later included."""
-    held = [(label, value) for label, value in manifest.inputs if label.startswith("tree ")]
-    now = dict(want.inputs)
-    if any(label in now and now[label] != value for label, value in held):
+    """Whether every input is the same that keys the artifact or what is wanted: either may know
+    of inputs that were found since the other was made.
+    """
+    held = dict(pair for pair in manifest.inputs if pair[0].startswith("tree "))
+    now = dict(pair for pair in want.inputs if pair[0].startswith("tree "))
+    if any(now[label] != held[label] for label in now.keys() & held.keys()):
         return False
-    paths = {label.split(" ")[1]: value for label, value in held if label not in now}
-    if not paths:
-        return True
-    return lab.repository.ids(want.commit.tree, tuple(paths)) == paths
+
+    def holds(tree: TreeId, labels: dict[str, str]) -> bool:
+        paths = {label.split(" ")[1]: value for label, value in labels.items()}
+        return not paths or lab.repository.ids(tree, tuple(paths)) == paths
+
+    try:
+        return holds(want.commit.tree, {k: v for k, v in held.items() if k not in now}) and holds(
+            TreeId(manifest.tree), {k: v for k, v in now.items() if k not in held}
+        )
+    except UserError:  # git has thrown the old tree away
+        return False
 
 
 def _weigh(
@@ -178,6 +188,7 @@ def _weigh(
         trace=trace,
         changed_src=tuple(c.path for c in diff if c.status != "D"),
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
+        added_to_listed=frozenset(_listed_by_make(trace, changes)) if trace else frozenset(),
         removed_src=frozenset(path for status, path in changes if status == "D"),
         same_inputs=same_trees and not below_seen,
         stale=stale,
@@ -192,6 +203,14 @@ def written(trace: Trace, jobs: Iterable[str], *, in_tree: bool) -> tuple[str, .
     names = [name for name in jobs if name != DRIVER]
     paths = {p for name in names for p in trace.jobs[name].writes if p.startswith(tree)}
     return tuple(sorted(p.removeprefix(tree) for p in paths))
+
+
+def _listed_by_make(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
+    """Added files whose folder make itself listed."""
+    for status, path in changes:
+        listed = status == "A" and path.rpartition("/")[0] in trace.listed
+        if listed and DRIVER in trace.touched([(status, path)]):
+            yield path
 
 
 def _rules(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:

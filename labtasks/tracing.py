@@ -17,6 +17,7 @@ from pathlib import Path
 
 from labtasks import layer, process, trace_depend, trace_filemon, trace_strace
 from labtasks.builder import STRACE, Workspace
+from labtasks.error import UserError
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
 
@@ -25,6 +26,8 @@ def choose(setting: str, part: Part) -> str:
     """The tracer to use: what lab.toml says, or the best there is. Raises UserError."""
     if setting == "strace":
         process.which("strace")
+    if setting == "filemon" and platform.system() != "FreeBSD":
+        raise UserError("only FreeBSD has filemon", hint='set tracer = "auto" in lab.toml')
     if setting != "auto":
         return setting
     if _strace_works():
