@@ -15,9 +15,9 @@ import msgspec
 
 from labtasks import digest, objfs, reuse, source
 from labtasks.abi import check_pin
-from labtasks.attempt import Attempt, say
+from labtasks.attempt import Attempt
 from labtasks.digest import Digest
-from labtasks.error import BuildError
+from labtasks.error import BuildError, say
 from labtasks.key import Wanted, World
 from labtasks.lab import Lab
 from labtasks.reuse import Below, Candidate, Decision
@@ -106,8 +106,8 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
     except BuildError as error:
         if decision.rung == "clean":
             raise
-        say(f"{want.name}: the incremental build failed ({error.message.splitlines()[0]})")
-        clean = Decision(rung="clean", why=f"an incremental build on {decision.why} failed")
+        say(f"{want.name}: the incremental build is not taken ({error.message.splitlines()[0]})")
+        clean = Decision(rung="clean", why="an incremental build was not taken")
         _announce(want, clean)
         with attempt.built(clean) as built:
             return attempt.seal(built, clean)

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from labtasks import digest, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
-from labtasks.error import BuildError, InfraError, UserError, printable
+from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
 from labtasks.key import Wanted, World
 from labtasks.lab import Lab
@@ -27,12 +26,6 @@ from labtasks.reuse import Candidate, Decision
 from labtasks.store import Failure, Manifest, Store
 from labtasks.trace import Trace
 from labtasks.workspace import open_workspace
-
-
-def say(text: str) -> None:
-    """One calm line about what happens."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +120,10 @@ class Attempt:
             return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
 
         store = self.store
+        objects = (*trees.obj, *trees.flat, *trees.below)
+        used = None if self.lab.recipe.in_tree else below("obj/")
         bad = layer.altered(store.layers, trees.src, below("src/"))
-        bad += layer.altered(store.layers, (*trees.obj, *trees.flat, *trees.below), below("obj/"))
+        bad += layer.altered(store.layers, objects, used)
         if bad:
             owners = store.owners(bad[0].split("/")[0])
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -188,7 +183,7 @@ class Attempt:
         harmless = layer.matcher((*part.depends, *part.volatile))
         for entry in made:
             before = under.get(entry.path)
-            if before is None or before.digest == entry.digest or harmless(entry.path):
+            if harmless(entry.path) or (before and before.digest == entry.digest):
                 continue
             text = (space.scratch / "layer" / "t" / entry.path).read_text(errors="replace")
             if not failure.only_dependencies(text):

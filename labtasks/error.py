@@ -1,14 +1,23 @@
-"""The two families of refusals: what a person can mend, and what the machine did.
+"""What is said to a person: calm lines, and two families of refusals, what they can mend and what
+the machine did.
 
-Knows nothing of who prints them. Each carries a hint that says what to do next.
+Knows nothing of who catches them. Each carries a hint that says what to do next.
 """
 
 from __future__ import annotations
+
+import sys
 
 
 def printable(name: str) -> str:
     """A file's name for a person to read: what is not UTF-8 in it becomes an escape."""
     return name.encode(errors="backslashreplace").decode()
+
+
+def say(text: str) -> None:
+    """One calm line about what happens."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 class LabError(Exception):

@@ -212,7 +212,3 @@ class Repository:
             if shutil.disk_usage(into).free < _FULL:
                 raise process.no_space(OSError(errno.ENOSPC, "", str(into))) from None
             raise
-
-    def blob_of_file(self, path: Path, name: str) -> str:
-        """The id git would give a file's content, its attributes for `name` applied."""
-        return self._git("hash-object", f"--path={name}", str(path)).decode().strip()

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from labtasks import config
+from labtasks import config, namespace
 from labtasks.error import UserError
 from labtasks.git import Repository
 from labtasks.recipe import Bound, Places, bind, find
@@ -96,16 +96,29 @@ def _text(value: str | bool | int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """One lab: its directory and settings, and `overlay`: whether builds are namespaced."""
+    """One lab: its directory and its settings, and what follows from them."""
 
     directory: Path
     settings: Settings
-    overlay: bool
 
     @cached_property
     def cache(self) -> Path:
         """The cache directory, absolute."""
         return (self.directory / self.settings.cache).absolute()
+
+    @cached_property
+    def namespace(self) -> namespace.Kind:
+        """How builds get mounts of their own here; "none" means copies in a lane."""
+        if self.settings.layers == "copy":
+            return "none"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        found = namespace.kind_here(self.cache)
+        if found == "none" and self.settings.layers == "overlay":
+            raise UserError(
+                'layers = "overlay": this system gives no mount namespace with an overlay',
+                hint='set layers = "copy" (or "auto") in lab.toml',
+            )
+        return found
 
     @cached_property
     def jobs(self) -> int:
@@ -136,7 +149,9 @@ class Lab:
         )
 
     def _places(self, *, in_tree: bool) -> Places:
-        root = "/mnt" if self.overlay else str((self.cache / "lane").resolve())
+        root = str((self.cache / "lane").resolve())
+        if self.namespace != "none":
+            root = namespace.ROOT
         src = f"{root}/src"
         return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")
 
@@ -167,7 +182,4 @@ def _make_demo(path: Path) -> None:
 def load(directory: Path) -> Lab:
     """The lab in a directory. Raises UserError when lab.toml is missing or wrong."""
     settings = config.read(directory / FILE, Settings)
-    if settings.layers == "overlay" and platform.system() != "Linux":
-        raise UserError('layers = "overlay" needs Linux', hint='set layers = "copy" in lab.toml')
-    overlay = settings.layers != "copy" and platform.system() == "Linux"
-    return Lab(directory=directory, settings=settings, overlay=overlay)
+    return Lab(directory=directory, settings=settings)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labtasks import layer, process
 from labtasks.builder import Workspace, wait_past
+from labtasks.error import InfraError
 from labtasks.layer import Entry
 from labtasks.process import Ended
 from labtasks.recipe import Places
@@ -35,6 +36,8 @@ class Copy(Workspace):
 
     def prepare(self, log: Path) -> None:
         src, obj = Path(self.places().src), Path(self.places().obj)
+        if src.parent != (self.layers.parent / "lane").resolve():
+            raise InfraError(f"{src.parent} is no lane of this cache", hint="run again")
         layer.remove(src.parent)
         src.parent.mkdir(parents=True)
         layer.copy_out(self.layers, self.trees.src, src)

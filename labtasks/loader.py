@@ -25,11 +25,14 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> Any:
         """Doit's hook. Refusals end the command with one line and status 3."""
         process.terminate_on_sigterm()
+        process.children_die_with_us()
         sys.excepthook = _calm
         try:
             session = open_session(listing=cmd.name == "list")
-            names = pos_args or (self._default() if cmd.name == "run" else [])
+            names = pos_args or ([] if cmd.name == "list" else self._default())
             for name in names:
+                if name in tasks.TASKS and cmd.name in ("run", "clean", "info"):
+                    raise UserError(f"{name} names no commit", hint=f"{name}:HEAD")
                 if ":" in name and "*" not in name:
                     _check(name)
                     session.ask(name)

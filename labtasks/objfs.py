@@ -11,7 +11,7 @@ import time
 
 from labtasks import digest, failure, layer, process
 from labtasks.builder import Trees
-from labtasks.error import InfraError
+from labtasks.error import InfraError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.overlay import Overlay
@@ -78,6 +78,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         finished=time.time(),
     )
     store.publish(manifest, trace=None, tree=None)
+    say(f"{want.name}: {home / 'objfs.img'}")
     return manifest
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -107,11 +106,6 @@ def query(
 def _person() -> dict[str, str]:
     """The person's environment, without what would turn git to another repository."""
     return {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """One line that a shell takes back."""
-    return shlex.join(argv)
 
 
 def _default_signals() -> None:
@@ -245,18 +239,19 @@ def terminate_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
-def die_with_parent() -> None:
-    """Make a worker of `doit -n` end when doit is killed, instead of waiting for work for ever.
-
-    Linux only; elsewhere a killed doit's workers finish what they have.
+def children_die_with_us() -> None:
+    """Let whatever this program forks end when it is killed: workers of `doit -n` would wait for
+    work for ever, and a build would go on for nobody. Linux only.
     """
-    import ctypes  # noqa: PLC0415 (only workers that build get here)
-    import multiprocessing  # noqa: PLC0415
+    if sys.platform == "linux":
+        os.register_at_fork(after_in_child=_die_with_parent)
 
-    if sys.platform != "linux" or multiprocessing.parent_process() is None:
-        return
+
+def _die_with_parent() -> None:
+    import ctypes  # noqa: PLC0415 (only children get here)
+
     set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2), which the standard library lacks
-    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGTERM))
+    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGKILL))
 
 
 def no_space(error: OSError) -> InfraError:

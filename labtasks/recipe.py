@@ -130,18 +130,15 @@ def load(path: Path) -> Recipe:
     recipe = config.read(path, Recipe)
     if any("/" in name or name.startswith(".") for name in recipe.files):
         raise UserError(f"{path}: [files] takes plain names", hint="they are put side by side")
+    if not all(text.strip() for text in recipe.identity):
+        raise UserError(f"{path}: an empty identity command", hint='identity = ["cc --version"]')
+    for name in recipe.env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UserError(f"{path}: [env] {name!r} is no variable's name", hint="letters, _")
     for kind in ("toolchain", "world", "kernel"):
         part: Part | None = getattr(recipe, kind)
-        if part is None:
-            continue
-        if not part.steps:
-            raise UserError(f"{path}: [{kind}] has no step", hint='steps = ["make ..."]')
-        for name in part.inputs:
-            if name.startswith("/") or ".." in Path(name).parts:
-                raise UserError(
-                    f"{path}: [{kind}] input {name!r} lies outside the tree",
-                    hint="inputs are paths below the root of the repository",
-                )
+        if part is not None:
+            _check_part(path, kind, part)
     patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
     if recipe.abi.version:
         patterns.append(recipe.abi.version.pattern)
@@ -151,6 +148,17 @@ def load(path: Path) -> Recipe:
         except re.error as error:
             raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
     return recipe
+
+
+def _check_part(path: Path, kind: str, part: Part) -> None:
+    if not part.steps:
+        raise UserError(f"{path}: [{kind}] has no step", hint='steps = ["make ..."]')
+    for name in part.inputs:
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise UserError(
+                f"{path}: [{kind}] input {name!r} lies outside the tree",
+                hint="inputs are paths below the root of the repository",
+            )
 
 
 def bind(

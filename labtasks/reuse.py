@@ -205,6 +205,10 @@ def written(trace: Trace, jobs: Iterable[str], *, in_tree: bool) -> tuple[str, .
     return tuple(sorted(p.removeprefix(tree) for p in paths))
 
 
+def _only_make(trace: Trace, status: str, path: str) -> bool:
+    return trace.touched([(status, path)]).keys() == {DRIVER}
+
+
 def _listed_by_make(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
     """Added files whose folder make itself listed."""
     for status, path in changes:
@@ -214,11 +218,15 @@ def _listed_by_make(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
 
 
 def _rules(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
-    """Changed files that make itself opened, or looked for to open: its makefiles and what they
-    take variables from, whoever else read them.
+    """Changed files that make's rules come from: those it opened or looked for to open, whoever
+    else read them, and those whose coming or going only make noticed (`$(wildcard file)`).
     """
-    for _, path in changes:
-        if path in trace.rules and not (path.startswith("obj/") and path in trace.writes):
+    for status, path in changes:
+        own = path.startswith("obj/") and path in trace.writes
+        noticed = status in "AD" and (path in trace.absent or path in trace.reads)
+        if (path in trace.rules and not own) or (
+            noticed and trace.touched([(status, path)]).keys() == {DRIVER}
+        ):
             yield path.partition("/")[2]
 
 
@@ -252,7 +260,8 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     usable = list(found)
     for one in usable:
         if one.same_inputs:
-            why = f"its declared inputs and what it was built on are those of {one.manifest.origin}"
+            name = one.manifest.origin
+            why = f"declared inputs as of {name}, and nothing it used below differs"
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
         if one.proved:
@@ -266,10 +275,10 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     if not bases:
         reason = "every base has objects from the future" if usable else "no base of its family"
         return Decision(rung="clean", why=reason)
-    sound = [one for one in bases if not one.commands]
+    sound = [one for one in bases if not one.commands and not (one.trace and one.trace.problems)]
     if not sound:
         nearest = bases[0]
-        rule = printable(nearest.commands[0])
+        rule = printable(nearest.commands[0] if nearest.commands else "(its trace has gaps)")
         why = f"make's own rules differ from those of {nearest.manifest.origin}: {rule}"
         return Decision(rung="clean", why=why, jobs_total=nearest.manifest.jobs_total)
     bases = sound

@@ -137,6 +137,8 @@ class Store:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
         whole = all((self.layers / name).is_dir() for name in (*found.stack, *found.below))
+        if kind == "objfs":
+            whole = (self.home(kind, key) / "objfs.img").exists()
         return found if whole else None
 
     def all(self, kind: str) -> list[Manifest]:

@@ -17,7 +17,7 @@ from doit.reporter import ConsoleReporter
 
 from labtasks import key, process
 from labtasks.digest import Key
-from labtasks.error import InfraError, LabError, UserError
+from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.key import Kind, Wanted, World
 from labtasks.lab import Lab, load
 from labtasks.store import Store
@@ -171,7 +171,7 @@ def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFaile
 
 def run_boot(directory: Path, commit: str, options: Options) -> TaskFailed | None:
     """Action: boot a build that is in the store."""
-    from labtasks import artifact, attempt, boot  # noqa: PLC0415
+    from labtasks import artifact, boot  # noqa: PLC0415
 
     def work(session: Session) -> None:
         want = session.want("build", commit)
@@ -180,7 +180,7 @@ def run_boot(directory: Path, commit: str, options: Options) -> TaskFailed | Non
         said = f"boot:{want.commit.short}: {found.line} ({found.seconds:.1f} s)"
         if not found.success:
             raise UserError(f"{said}: no success", hint=f"the console is {found.console}")
-        attempt.say(said)
+        say(said)
 
     return guarded(directory, options, work)
 
@@ -205,7 +205,6 @@ def request(session: Session) -> Any:
 def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
     process.terminate_on_sigterm()
-    process.die_with_parent()
     try:
         lab = load(directory)
         work(Session(lab=lab, store=Store(lab.cache), options=options))

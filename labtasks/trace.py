@@ -127,9 +127,11 @@ class Trace:
         number_of = {name: number for number, name in enumerate(self._names)}
         found = {number_of[name] for name in names if name != DRIVER}
         driver = number_of.get(DRIVER, -1)
+        writes = self._rows["writes"]
+        folders = {_parent(path) for path in writes}
         fresh = set(found)
         while fresh:
-            made = [path for path, row in self._rows["writes"].items() if fresh.intersection(row)]
+            made = [p for p, row in writes.items() if p not in folders and fresh.intersection(row)]
             users = {n for path in made for n in self._rows["reads"].get(path, _NONE)}
             fresh = users - found - {driver}
             found |= fresh

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labtasks import attempt, layer
+from labtasks import layer
 from labtasks.attempt import Attempt
+from labtasks.error import say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.reuse import Decision
@@ -40,7 +41,7 @@ def verify(
         wanted = layer.matcher(part.outputs, part.volatile)
         ours = {p: e for p, e in layer.merged(store.layers, sealed.stack).items() if wanted(p)}
         theirs = {p: e for p, e in built.files.items() if wanted(p)}
-    attempt.say(f"{want.name}: rebuilt clean in {built.seconds:.1f} s")
+    say(f"{want.name}: rebuilt clean in {built.seconds:.1f} s")
     both = ours.keys() & theirs.keys()
     differ = [p for p in both if _content(ours[p]) != _content(theirs[p])]
     return Comparison(

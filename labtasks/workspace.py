@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from labtasks import namespace
 from labtasks.builder import Trees, Workspace
 from labtasks.lab import Lab
 from labtasks.lane import Copy
@@ -16,7 +15,7 @@ from labtasks.store import Store
 @contextlib.contextmanager
 def open_workspace(lab: Lab, store: Store, name: str, trees: Trees) -> Iterator[Workspace]:
     """The workspace this host can give, gone afterwards. The lane of copies takes one at a time."""
-    kind = namespace.kind_here(lab.cache) if lab.overlay else "none"
+    kind = lab.namespace
     with contextlib.ExitStack() as stack:
         if kind == "none":
             stack.enter_context(store.lane(name))
