@@ -138,7 +138,7 @@ class Attempt:
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
-        tracer = tracing.choose(lab.settings.tracer, part)
+        tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab))
         started = time.monotonic()
         space.prepare(log)
         seen = self._steps(space, decision, log, tracer, src)

@@ -173,7 +173,7 @@ def identity(lab: Lab) -> Inputs:
     as the tools' files stay the same. Raises UserError for a missing tool.
     """
     commands = lab.recipe.identity
-    path = _path(lab)
+    path = path_of(lab)
     tools = [
         process.which(c.split()[0], package=_package(lab, c.split()[0]), path=path)
         for c in commands
@@ -211,7 +211,7 @@ def _system() -> str:
         return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
-def _path(lab: Lab) -> str:
+def path_of(lab: Lab) -> str:
     """Where a build finds its tools: the same compiler is asked that will build."""
     return lab.recipe.env.get("PATH", process.PATH)
 
@@ -225,4 +225,4 @@ def check_tools(lab: Lab) -> None:
     if platform.system() != "Linux":
         return
     for command, package in lab.recipe.tools.items():
-        process.which(command, package=package, path=_path(lab))
+        process.which(command, package=package, path=path_of(lab))

@@ -96,7 +96,7 @@ def query(
             check=False,
         )
     except FileNotFoundError:
-        which(argv[0])
+        which(argv[0], path=os.environ.get("PATH", ""))
         raise
     return Answer(
         code=done.returncode, output=done.stdout, error=done.stderr.decode(errors="replace")

@@ -22,15 +22,18 @@ from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
 
 
-def choose(setting: str, part: Part) -> str:
-    """The tracer to use: what lab.toml says, or the best there is. Raises UserError."""
+def choose(setting: str, part: Part, path: str) -> str:
+    """The tracer to use: what lab.toml says, or the best there is. Raises UserError.
+
+    `path` is where the build finds its tools.
+    """
     if setting == "strace":
-        process.which("strace")
+        process.which("strace", path=path)
     if setting == "filemon" and platform.system() != "FreeBSD":
         raise UserError("only FreeBSD has filemon", hint='set tracer = "auto" in lab.toml')
     if setting != "auto":
         return setting
-    if _strace_works():
+    if _strace_works(path):
         return "strace"
     if platform.system() == "FreeBSD" and Path("/dev/filemon").exists():
         return "filemon"
@@ -38,11 +41,11 @@ def choose(setting: str, part: Part) -> str:
 
 
 @cache
-def _strace_works() -> bool:
+def _strace_works(path: str) -> bool:
     """A container may have strace and forbid it to attach."""
-    if platform.system() != "Linux" or not shutil.which("strace"):
+    if platform.system() != "Linux" or not shutil.which("strace", path=path):
         return False
-    return process.query([*STRACE, "-o", "/dev/null", "true"]).code == 0
+    return process.query([*STRACE, "-o", "/dev/null", "true"], env={"PATH": path}).code == 0
 
 
 def collect(

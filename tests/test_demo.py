@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labtasks import demo
+from labtasks.error import UserError
 
 # The ids of the first and the last commit. They change with demo_os, and with nothing else.
 GOOD = "9f438a2fd1d674a3e63ae7b6b7edc4a1c36c7080"
@@ -90,7 +91,7 @@ def test_message_does_not_give_the_culprit_away(history):
 
 def test_create_refuses_a_directory_with_something_in_it(tmp_path):
     (tmp_path / "mine").write_text("do not touch")
-    with pytest.raises(ValueError, match="not an empty directory"):
+    with pytest.raises(UserError, match="not an empty directory"):
         demo.create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

@@ -187,7 +187,11 @@ def test_strace_asked_for_and_missing(make_lab, tmp_path):
     """`tracer = "strace"` is a wish, and a machine without it says so."""
     lab = make_lab(tracer="none")
     lab.configure(tracer="strace")
-    said = lab.doit("kernel:base", code=None, env={"PATH": _path_without(tmp_path, "strace")})
+    path = _path_without(tmp_path, "strace")
+    text = (lab.directory / "tiny.toml").read_text()
+    assert "[env]\n" in text
+    lab.recipe(("[env]\n", f'[env]\nPATH = "{path}"\n'))
+    said = lab.doit("kernel:base", code=None)
     assert said.code == 1
     assert said.lines("the command 'strace' is missing")
     assert "Traceback" not in said.text

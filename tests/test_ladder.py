@@ -34,7 +34,7 @@ TRACED = {
     "source-renamed": (TRACE, INC),
     "program-gone": (INC, INC),  # make lists the folders it looks for files in
     "mode": (TRACE, INC),
-    "mode-installed": (INC, TRACE),
+    "mode-installed": (INC, CUT),
     "symlink": (TRACE, INC),
 }
 """Change -> the rungs of world and kernel with strace, which sees everything."""
