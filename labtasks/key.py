@@ -153,7 +153,9 @@ def widen(
     def outside(paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(p for p in paths if not any(p == c or p.startswith(f"{c}/") for c in covered))
 
-    files = [*lab.repository.which_are_files(commit.tree, outside(reads)), *outside(looked_for)]
+    noise = ("RCS/", "SCCS/")  # where GNU make looks for every file, of old custom
+    names = [p for p in looked_for if not any(n in f"{p}/" for n in noise)]
+    files = [*lab.repository.which_are_files(commit.tree, outside(reads)), *outside(names)]
     homes = {str(Path(path).parent) if "/" in path else path for path in files}
     new = sorted(p for p in homes if not any(p.startswith(f"{q}/") for q in homes))
     if new:

@@ -55,7 +55,7 @@ def test_published_and_got(built):
 
 def test_digests_leave_out_what_is_volatile(make_lab):
     """The same content built in two caches, by other ways and at other times, has one digest."""
-    one, other = make_lab("one", jobs=1), make_lab("other", tracer="none")
+    one, other = make_lab("one", jobs=1), make_lab("other")
     one.doit("build:base", "build:kernel-c")
     other.doit("build:kernel-c")
     for kind in ("src", "world", "kernel", "build"):

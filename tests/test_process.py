@@ -113,6 +113,7 @@ def test_a_missing_command(tmp_path):
 
 def test_a_missing_command_whose_package_is_known(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(process, "PATH", str(tmp_path))
     with pytest.raises(UserError) as caught:
         process.which("mke2fs")
     assert caught.value.hint == "on Debian: apt-get install e2fsprogs"
