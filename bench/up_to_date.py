@@ -24,16 +24,17 @@ def main() -> None:
         run([*DOIT, "build:good"], here)
         sha = run(["git", "-C", "cache/demo", "rev-parse", "good"], here).strip()
         for name in ("up to date", "up to date, 1,000 artifacts in the store"):
+            if name.endswith("store"):
+                _fill(here / "cache" / "artifacts")
             ours, peer = best(
                 lambda: run([*DOIT, f"build:{sha}"], here), lambda: run(DOIT, empty), ROUNDS
             )
             report(name, ours, peer, "at most 2.0")
-            _fill(here / "cache" / "artifacts")
 
 
 def _fill(artifacts: Path) -> None:
     for kind in ("world", "kernel"):
-        (origin,) = (artifacts / kind).iterdir()
+        origin = next((artifacts / kind).iterdir())
         manifest = json.loads((origin / "manifest.json").read_text())
         for number in range(500):
             manifest["key"] = f"{number:064x}"
