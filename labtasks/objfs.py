@@ -92,7 +92,7 @@ def image_command(kind: str, root: str, image: str, size: int) -> str:
     where = shlex.quote(image)
     if kind == "ufs":
         # version 1: the loader of FreeBSD rejects the UFS2 that Debian's makefs writes
-        return f"makefs -t ffs -B little -s {size} -o version=1,label=objfs {where} {root}"
+        return f"makefs -t ffs -B little -M {size} -o version=1 -f 5% {where} {root}"
     blocks = size // _BLOCK
     return (
         f"mke2fs -q -F -t ext4 -L objfs -b {_BLOCK} -O ^has_journal -m 0 -d {root} {where} {blocks}"

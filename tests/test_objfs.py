@@ -53,6 +53,18 @@ def test_a_missing_tool_is_named(make_lab):
     assert said.lines("hint: .*makefs")
 
 
+@pytest.mark.skipif(not shutil.which("makefs"), reason="makefs is missing")
+def test_a_ufs_image_holds_the_files(make_lab):
+    lab = make_lab(built=True)
+    lab.configure(image="ufs", tracer="strace")
+    lab.doit("objfs:base")
+    image = lab.store.home("objfs", lab.manifest("objfs", "base").key) / "objfs.img"
+    data = image.read_bytes()
+    assert data[8192 + 1372 : 8192 + 1376] == (0x011954).to_bytes(4, "little")  # UFS1's magic
+    assert b"read me\n" in data
+    assert b"welcome\n" in data
+
+
 def test_sizes_are_whole_mebibytes_with_room():
     size = objfs.image_size({})
     assert size % (1 << 20) == 0
@@ -62,4 +74,4 @@ def test_sizes_are_whole_mebibytes_with_room():
 def test_command_lines_quote():
     assert "'/a b/i'" in objfs.image_command("ext4", "/r", "/a b/i", 1 << 20)
     assert " 256" in objfs.image_command("ext4", "/r", "/i", 1 << 20)
-    assert f"-s {1 << 20}" in objfs.image_command("ufs", "/r", "/i", 1 << 20)
+    assert f"-M {1 << 20}" in objfs.image_command("ufs", "/r", "/i", 1 << 20)
