@@ -60,13 +60,14 @@ def tree_of(layers: Path, layer: LayerId) -> Path:
     return layers / layer / "t"
 
 
-def entries(layers: Path, layer: LayerId) -> list[Entry]:
-    """A sealed layer's entries. Raises FileNotFoundError when the layer is gone."""
+@lru_cache(maxsize=128)
+def entries(layers: Path, layer: LayerId) -> tuple[Entry, ...]:
+    """A sealed layer's entries, read once. Raises FileNotFoundError when the layer is gone."""
     data = (layers / layer / "files").read_bytes()
     try:
-        return msgspec.json.decode(data, type=list[Entry])
+        return msgspec.json.decode(data, type=tuple[Entry, ...])
     except msgspec.DecodeError:  # names that are not UTF-8
-        return [Entry(*fields) for fields in json.loads(data)]
+        return tuple(Entry(*fields) for fields in json.loads(data))
 
 
 def write_entries(layer: Path, found: Sequence[Entry]) -> None:
@@ -80,11 +81,17 @@ def write_entries(layer: Path, found: Sequence[Entry]) -> None:
 
 def merged(layers: Path, stack: Iterable[LayerId], top: Iterable[Entry] = ()) -> dict[str, Entry]:
     """The files that a stack of layers (newest first) shows, with `top` as one layer more."""
-    seen: dict[str, Entry] = {}
-    for layer in reversed(tuple(stack)):
-        _lay_over(seen, entries(layers, layer))
+    seen = dict(_stacked(layers, tuple(stack)))
     _lay_over(seen, top)
     return {path: entry for path, entry in seen.items() if entry.type in "fls"}
+
+
+@lru_cache(maxsize=32)
+def _stacked(layers: Path, stack: tuple[LayerId, ...]) -> Mapping[str, Entry]:
+    seen: dict[str, Entry] = {}
+    for layer in reversed(stack):
+        _lay_over(seen, entries(layers, layer))
+    return seen
 
 
 def _lay_over(seen: dict[str, Entry], found: Iterable[Entry]) -> None:
