@@ -224,9 +224,7 @@ def _rules(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:
     for status, path in changes:
         own = path.startswith("obj/") and path in trace.writes
         noticed = status in "AD" and (path in trace.absent or path in trace.reads)
-        if (path in trace.rules and not own) or (
-            noticed and trace.touched([(status, path)]).keys() == {DRIVER}
-        ):
+        if (path in trace.rules and not own) or (noticed and _only_make(trace, status, path)):
             yield path.partition("/")[2]
 
 
