@@ -3,6 +3,7 @@
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
     error digest process           what everybody needs: refusals, BLAKE3, external commands
+    qemu                           a virtual machine as data, and its command line
     lab recipe git                 what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     trace trace_*                  what a build read, by whichever tracer there is

@@ -1,0 +1,123 @@
+"""A virtual machine as data, and the QEMU command line that it comes to.
+
+Pure: nothing is started here, no port is taken and no file looked at. Knows nothing of labs,
+recipes or tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Arch = Literal["amd64", "aarch64"]
+
+_BINARY = {"amd64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
+
+_TYPE = {"amd64": "pc", "aarch64": "virt"}
+"""The machine model where nobody chose one."""
+
+_CPU = {"amd64": "max", "aarch64": "max"}
+"""With kvm and hvf it is "host" instead: what the processor really has."""
+
+_UNIT = {"amd64": "virtio-blk-pci", "aarch64": "virtio-blk-pci"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """A disk: an image, or a folder shown as a FAT file system (`format` "fat").
+
+    What the guest writes to a `throw_away` disk is forgotten when it ends.
+    """
+
+    file: str
+    format: Literal["raw", "qcow2", "fat"] = "raw"
+    throw_away: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """A port of 127.0.0.1 that leads to one of the guest; 0 lets QEMU choose a free one."""
+
+    host: int
+    guest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Everything that decides a virtual machine. `memory` is in MiB.
+
+    `firmware` is the path of a UEFI image, "" for the machine's own or for a kernel loaded by
+    QEMU itself. `serials` are QEMU character devices, the console first. `monitor` is the path of
+    the QMP socket; without one there is no way in.
+    """
+
+    arch: Arch = "amd64"
+    type: str = ""
+    accel: str = "tcg"
+    memory: int = 512
+    cpus: int = 1
+    firmware: str = ""
+    kernel: str = ""
+    initrd: str = ""
+    append: str = ""
+    drives: tuple[Drive, ...] = ()
+    serials: tuple[str, ...] = ("stdio",)
+    network: bool = False
+    forwards: tuple[Forward, ...] = ()
+    monitor: str = ""
+    reboot: bool = False
+    arguments: tuple[str, ...] = ()
+
+
+def binary(arch: Arch) -> str:
+    """The emulator of an architecture."""
+    return _BINARY[arch]
+
+
+def argv(machine: Machine) -> list[str]:
+    """The command line of a machine."""
+    cpu = "host" if machine.accel in ("kvm", "hvf") else _CPU[machine.arch]
+    words = [
+        binary(machine.arch), "-nodefaults", "-no-user-config", "-display", "none",
+        "-machine", machine.type or _TYPE[machine.arch], "-accel", machine.accel, "-cpu", cpu,
+        "-m", str(machine.memory), "-smp", str(machine.cpus),
+    ]  # fmt: skip
+    if not machine.reboot:
+        words.append("-no-reboot")
+    if machine.firmware:
+        words += ["-drive", f"if=pflash,format=raw,readonly=on,file={_text(machine.firmware)}"]
+    for option, value in (
+        ("-kernel", machine.kernel),
+        ("-initrd", machine.initrd),
+        ("-append", machine.append),
+    ):
+        words += [option, value] if value else []
+    for number, drive in enumerate(machine.drives):
+        words += _drive(number, drive, machine.arch)
+    for serial in machine.serials:
+        words += ["-serial", serial]
+    if machine.network:
+        words += _network(machine)
+    if machine.monitor:
+        words += ["-qmp", f"unix:{_text(machine.monitor)},server=on,wait=off"]
+    return [*words, *machine.arguments]
+
+
+def _drive(number: int, drive: Drive, arch: Arch) -> list[str]:
+    name = f"disk{number}"
+    if drive.format == "fat":
+        source = f"format=raw,readonly=on,file=fat:{_text(drive.file)}"
+    else:
+        keep = "on" if drive.throw_away else "off"
+        source = f"format={drive.format},snapshot={keep},file={_text(drive.file)}"
+    return ["-drive", f"if=none,id={name},{source}", "-device", f"{_UNIT[arch]},drive={name}"]
+
+
+def _network(machine: Machine) -> list[str]:
+    ports = "".join(f",hostfwd=tcp:127.0.0.1:{f.host}-:{f.guest}" for f in machine.forwards)
+    return ["-netdev", f"user,id=net0{ports}", "-device", "virtio-net-pci,netdev=net0,romfile="]
+
+
+def _text(value: str) -> str:
+    """A value inside of a comma-separated option: a comma in it is doubled."""
+    return value.replace(",", ",,")

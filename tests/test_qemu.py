@@ -1,0 +1,30 @@
+from labtasks.qemu import Drive, Forward, Machine, argv
+
+
+def test_a_kernel_loaded_by_qemu_itself():
+    words = argv(Machine(kernel="/k", initrd="/r", append="a=b c", memory=128, serials=("stdio",)))
+    assert words[:5] == ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
+    assert words[words.index("-append") + 1] == "a=b c"
+    assert "-no-reboot" in words
+    assert "-netdev" not in words
+
+
+def test_disks_stay_in_order_and_commas_are_doubled():
+    words = argv(Machine(drives=(Drive(file="/a,b", format="fat"), Drive(file="/root.img"))))
+    sources = [words[n + 1] for n, word in enumerate(words) if word == "-drive"]
+    assert sources == [
+        "if=none,id=disk0,format=raw,readonly=on,file=fat:/a,,b",
+        "if=none,id=disk1,format=raw,snapshot=on,file=/root.img",
+    ]
+
+
+def test_ports_are_those_of_the_loopback_only():
+    words = argv(Machine(network=True, forwards=(Forward(host=0, guest=22),)))
+    assert "user,id=net0,hostfwd=tcp:127.0.0.1:0-:22" in words
+
+
+def test_accelerated_guests_get_the_hosts_processor():
+    words = argv(Machine(arch="aarch64", accel="hvf", firmware="/edk2.fd"))
+    assert words[0] == "qemu-system-aarch64"
+    assert words[words.index("-cpu") + 1] == "host"
+    assert "if=pflash,format=raw,readonly=on,file=/edk2.fd" in words
