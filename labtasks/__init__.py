@@ -4,7 +4,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
 
     error digest process           what everybody needs: refusals, BLAKE3, external commands
     qemu                           a virtual machine as data, and its command line
-    lab recipe git                 what the person wrote, and what the repository holds
+    lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     trace trace_*                  what a build read, by whichever tracer there is
     layer store                    file trees stacked on one another, and sealed artifacts of them
@@ -14,6 +14,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
                                    run a recipe's steps where they see constant paths, watched
     attempt failure                one build: steps run, files sealed; what a failed one says
     objfs artifact boot            export what was built; the whole pipeline; start the result
+    console judge                  what it printed, as events; what its test showed
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config
+from labtasks import config, events
 from labtasks.error import UserError
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -85,6 +85,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     files: dict[str, str] = {}
     abi: Abi = Abi()
     boot: Boot | None = None
+    console: events.ConsoleRules = events.ConsoleRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ class Bound:
     errors: tuple[str, ...]
     abi: Abi
     boot: Boot | None
+    console: events.ConsoleRules
     in_tree: bool
     places: Places
 
@@ -147,6 +149,7 @@ def load(path: Path) -> Recipe:
             re.compile(pattern)
         except re.error as error:
             raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
+    events.check(path, recipe.console)
     return recipe
 
 
@@ -210,6 +213,7 @@ def bind(
         errors=recipe.errors,
         abi=abi(recipe.abi),
         boot=boot(recipe.boot) if recipe.boot else None,
+        console=recipe.console,
         in_tree=recipe.in_tree,
         places=places,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from labtasks import lab, recipe
+from labtasks import events, lab, recipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
@@ -117,6 +117,7 @@ def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
         recipe.Version,
         recipe.Abi,
         recipe.Boot,
+        events.ConsoleRules,
         lab.Settings,
     ],
 )
@@ -130,7 +131,14 @@ def test_no_key_is_made_up() -> None:
     """The first column of the reference's tables has no key that nothing reads."""
     known = {
         field
-        for structure in (recipe.Recipe, recipe.Part, recipe.Option, recipe.Abi, recipe.Boot)
+        for structure in (
+            recipe.Recipe,
+            recipe.Part,
+            recipe.Option,
+            recipe.Abi,
+            recipe.Boot,
+            events.ConsoleRules,
+        )
         for field in structure.__struct_fields__
     } | set(lab.Settings.__struct_fields__)
     reference = RECIPES.partition("\n## Reference")[2]
@@ -139,3 +147,10 @@ def test_no_key_is_made_up() -> None:
         re.split(r"\W", name)[0] for cell in first for name in re.findall(r"`\[?(\w.*?)`", cell)
     }
     assert named <= known
+
+
+def test_every_event_is_documented() -> None:
+    chapter = RECIPES.partition("\n### [console]")[2].partition("\n### ")[0]
+    table = chapter.partition("| event | |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in row.split("|")[1].strip().split(", ")}
+    assert named == {event.value for event in events.EventName}
