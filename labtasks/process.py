@@ -49,6 +49,7 @@ class Answer:
     code: int
     output: bytes
     error: str
+    timed_out: bool = False
 
     @property
     def text(self) -> str:
@@ -84,8 +85,11 @@ def query(
     data: bytes = b"",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    timeout: float | None = None,
 ) -> Answer:
-    """Ask a short question and wait for the answer. A missing command raises UserError."""
+    """Ask a short question and wait for the answer, `timeout` seconds at most: then the command
+    is killed, and what it said so far is the answer. A missing command raises UserError.
+    """
     try:
         done = subprocess.run(  # noqa: S603 (argv lists only, no shell)
             argv,
@@ -94,7 +98,11 @@ def query(
             env={**_person(), "LC_ALL": "C", **(env or {})},
             cwd=cwd,
             check=False,
+            timeout=timeout,
         )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode(errors="replace")
+        return Answer(code=-signal.SIGKILL, output=late.stdout or b"", error=said, timed_out=True)
     except FileNotFoundError:
         which(argv[0], path=os.environ.get("PATH", ""))
         raise
