@@ -1,17 +1,22 @@
-"""doit commands that are no tasks: `doit explain kind:ref`, `doit verify kind:ref`.
+"""doit commands that are no tasks: `doit explain kind:ref`, `doit verify kind:ref`, and those for
+a person at a virtual machine: `doit ssh vm`, `doit console vm`.
 
-Each ends with 0 when the answer is yes, 1 when it is no, 3 when the question was wrong.
+The first two end with 0 when the answer is yes, 1 when it is no, 3 when the question was wrong.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command
 
-from labtasks import config, process, tasks
+from labtasks import config, lab, process, tasks
 from labtasks.error import LabError, UserError
+from labtasks.lab import Lab
+from labtasks.store import Store
 
 
 class _Ask(Command):  # type: ignore[misc]
@@ -90,3 +95,60 @@ class Verify(_Ask):
         verdict = "equal" if found.same else "NOT equal"
         sys.stdout.write(f"{want.name}: {verdict}: {found.equal} files the same\n")
         return 0 if found.same else 1
+
+
+class _Visit(Command):  # type: ignore[misc]
+    """A command for a person at a machine; what follows the machine's name is not for doit."""
+
+    def execute(self, _options: Any, _words: list[str]) -> int:
+        """Doit's hook. doit takes `a=b` for itself: the words are read as they were typed."""
+        words = sys.argv[sys.argv.index(self.name) + 1 :]
+        try:
+            if not words:
+                raise UserError(f"{self.name}: which machine?", hint=f"doit {self.name} <vm>")
+            found = lab.load(Path.cwd())
+            return self.visit(found, Store(found.cache), words[0], words[1:])
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return 3
+        except KeyboardInterrupt:
+            return 130
+
+    def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
+        """Visit one machine; the command's status."""
+        raise NotImplementedError
+
+
+class Ssh(_Visit):
+    """A shell in a virtual machine, or one command there; ends with the command's own status."""
+
+    name = "ssh"
+    doc_purpose = "log in to a virtual machine, or run a command there"
+    doc_usage = "VM [COMMAND ...]"
+
+    def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
+        """Log in. The machine must be up."""
+        from labtasks import ssh, vm  # noqa: PLC0415
+
+        del store  # a visit does not wait for whoever uses the machine
+        there = vm.running(found, name)
+        return ssh.login(vm.remote(found, there), words, terminal=os.isatty(0) and os.isatty(1))
+
+
+class Console(_Visit):
+    """The serial console of a virtual machine; one person at a time."""
+
+    name = "console"
+    doc_purpose = "the serial console of a virtual machine (Ctrl-] leaves it)"
+    doc_usage = "VM"
+
+    def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
+        """Attach until Ctrl-]; 1 when the machine ended meanwhile."""
+        from labtasks import attach, machine, vm  # noqa: PLC0415
+
+        if words:
+            raise UserError("console takes one machine", hint=f"doit console {name}")
+        there = vm.running(found, name)
+        with store.machine(f"{name}-console", f"console {name}"):
+            port, log = machine.serial(there.state), machine.serial_log(there.state)
+            return attach.attach(port, log, name=name)

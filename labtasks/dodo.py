@@ -1,6 +1,6 @@
 """The way of a commit, one kind of artifact after the other. `doit build:<ref>` takes it."""
 
-from labtasks.tasks import DOIT_CONFIG, Tasks, tasks
+from labtasks.tasks import DOIT_CONFIG, Tasks, machines, tasks
 
 __all__ = ["DOIT_CONFIG"]
 
@@ -31,3 +31,11 @@ def task_objfs() -> Tasks:
 
 def task_boot() -> Tasks:
     return tasks("boot", "start what was built and wait for its success line")
+
+
+def task_up() -> Tasks:
+    return machines("up", "bring a virtual machine up")
+
+
+def task_down() -> Tasks:
+    return machines("down", "bring a virtual machine down")

@@ -19,6 +19,7 @@ import msgspec
 from labtasks import config, namespace
 from labtasks.error import UserError
 from labtasks.git import Repository
+from labtasks.machine import Vm
 from labtasks.recipe import Bound, Places, bind, find
 from labtasks.recipe import load as load_recipe
 
@@ -87,6 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "relative to the lab. They replace the recipe's own of that name."
         ),
     ] = {}
+    vm: Annotated[
+        dict[str, Vm],
+        Meta(description="Virtual machines: a table [vm.<name>] for each, with these settings."),
+    ] = {}
 
 
 def _text(value: str | bool | int) -> str:
@@ -124,6 +129,14 @@ class Lab:
     def jobs(self) -> int:
         """Jobs of one make."""
         return self.settings.jobs or os.cpu_count() or 1
+
+    def vm(self, name: str) -> Vm:
+        """A virtual machine's description. Raises UserError when lab.toml has none of that name."""
+        known = self.settings.vm
+        if name not in known:
+            hint = config.nearest(name, known) if known else "lab.toml has no [vm.<name>]"
+            raise UserError(f"no virtual machine is called {name!r}", hint=hint)
+        return known[name]
 
     @cached_property
     def repository(self) -> Repository:

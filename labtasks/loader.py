@@ -32,7 +32,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
             names = pos_args or ([] if cmd.name == "list" else self._default())
             for name in names:
                 if name in tasks.TASKS and cmd.name in ("run", "clean", "info"):
-                    raise UserError(f"{name} names no commit", hint=f"{name}:HEAD")
+                    _check(f"{name}:")
                 if ":" in name and "*" not in name:
                     _check(name)
                     session.ask(name)
@@ -50,6 +50,8 @@ def _check(name: str) -> None:
     if kind not in tasks.TASKS:
         raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, tasks.TASKS))
     if not ref:
+        if kind in tasks.MACHINES:
+            raise UserError(f"{name} names no machine", hint=f"{kind}:<name of a [vm.<name>]>")
         raise UserError(
             f"{name} names no commit", hint=f"{kind}:HEAD, {kind}:v1.0, {kind}:1234abcd"
         )

@@ -28,6 +28,8 @@ labtasks = labtasks.loader:Loader
 [COMMAND]
 explain = labtasks.commands:Explain
 verify = labtasks.commands:Verify
+ssh = labtasks.commands:Ssh
+console = labtasks.commands:Console
 """
 
 

@@ -32,6 +32,10 @@ PACKAGES = {
     "makefs": "makefs",
     "strace": "strace",
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "mmdebstrap": "mmdebstrap",
 }
 """Debian package of the commands that labtasks itself starts; recipes name those of their steps."""
 
@@ -49,6 +53,7 @@ class Answer:
     code: int
     output: bytes
     error: str
+    timed_out: bool = False
 
     @property
     def text(self) -> str:
@@ -84,8 +89,11 @@ def query(
     data: bytes = b"",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    timeout: float | None = None,
 ) -> Answer:
-    """Ask a short question and wait for the answer. A missing command raises UserError."""
+    """Ask a short question and wait for the answer, `timeout` seconds at most: then the command
+    is killed, and what it said so far is the answer. A missing command raises UserError.
+    """
     try:
         done = subprocess.run(  # noqa: S603 (argv lists only, no shell)
             argv,
@@ -94,7 +102,11 @@ def query(
             env={**_person(), "LC_ALL": "C", **(env or {})},
             cwd=cwd,
             check=False,
+            timeout=timeout,
         )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode(errors="replace")
+        return Answer(code=-signal.SIGKILL, output=late.stdout or b"", error=said, timed_out=True)
     except FileNotFoundError:
         which(argv[0], path=os.environ.get("PATH", ""))
         raise
@@ -106,6 +118,32 @@ def query(
 def _person() -> dict[str, str]:
     """The person's environment, without what would turn git to another repository."""
     return {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
+
+
+def attached(argv: Sequence[str]) -> int:
+    """Run a command on the person's own terminal until it ends; its status. Ctrl-C is the
+    command's. Raises UserError when it is missing.
+    """
+    which(argv[0])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        # the child must not inherit "ignored"
+        child = subprocess.Popen(argv, preexec_fn=_default_signals)  # noqa: S603, PLW1509
+        return child.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def command_of(pid: int) -> list[str]:
+    """The command line of a running process; empty when there is none (any more)."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
+        return words.split("\0")[:-1]
+    except FileNotFoundError:
+        if sys.platform == "linux":
+            return []
+    answer = query(["ps", "-ww", "-o", "command=", "-p", str(pid)])
+    return answer.text.split() if answer.code == 0 else []
 
 
 def _default_signals() -> None:

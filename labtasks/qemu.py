@@ -24,7 +24,7 @@ _UNIT = {"amd64": "virtio-blk-pci", "aarch64": "virtio-blk-pci"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A disk: an image, or a folder shown as a FAT file system (`format` "fat").
+    """A disk: an image, or a folder shown as a FAT file system (`format` "fat") with a `label`.
 
     What the guest writes to a `throw_away` disk is forgotten when it ends.
     """
@@ -32,6 +32,7 @@ class Drive:
     file: str
     format: Literal["raw", "qcow2", "fat"] = "raw"
     throw_away: bool = True
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,11 @@ class Machine:
 
     `firmware` is the path of a UEFI image, "" for the machine's own or for a kernel loaded by
     QEMU itself. `serials` are QEMU character devices, the console first. `monitor` is the path of
-    the QMP socket; without one there is no way in.
+    the QMP socket; without one there is no way in. With a `pidfile` QEMU goes on in the background
+    as soon as the machine runs.
     """
 
+    name: str = ""
     arch: Arch = "amd64"
     type: str = ""
     accel: str = "tcg"
@@ -65,6 +68,7 @@ class Machine:
     network: bool = False
     forwards: tuple[Forward, ...] = ()
     monitor: str = ""
+    pidfile: str = ""
     reboot: bool = False
     arguments: tuple[str, ...] = ()
 
@@ -82,6 +86,8 @@ def argv(machine: Machine) -> list[str]:
         "-machine", machine.type or _TYPE[machine.arch], "-accel", machine.accel, "-cpu", cpu,
         "-m", str(machine.memory), "-smp", str(machine.cpus),
     ]  # fmt: skip
+    if machine.name:
+        words += ["-name", _text(machine.name)]
     if not machine.reboot:
         words.append("-no-reboot")
     if machine.firmware:
@@ -100,12 +106,17 @@ def argv(machine: Machine) -> list[str]:
         words += _network(machine)
     if machine.monitor:
         words += ["-qmp", f"unix:{_text(machine.monitor)},server=on,wait=off"]
+    if machine.pidfile:
+        words += ["-pidfile", machine.pidfile, "-daemonize"]
     return [*words, *machine.arguments]
 
 
 def _drive(number: int, drive: Drive, arch: Arch) -> list[str]:
     name = f"disk{number}"
-    if drive.format == "fat":
+    if drive.label:
+        folder = f"file.driver=vvfat,file.dir={_text(drive.file)},file.label={drive.label}"
+        source = f"format=raw,readonly=on,{folder}"
+    elif drive.format == "fat":
         source = f"format=raw,readonly=on,file=fat:{_text(drive.file)}"
     else:
         keep = "on" if drive.throw_away else "off"

@@ -232,6 +232,12 @@ class Store:
             yield
 
     @contextlib.contextmanager
+    def machine(self, name: str, purpose: str) -> Iterator[None]:
+        """Hold a virtual machine, so that nobody else starts, stops or uses it."""
+        with self._locked(f"vm-{name}", purpose):
+            yield
+
+    @contextlib.contextmanager
     def _locked(self, name: str, purpose: str = "") -> Iterator[None]:
         import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
 

@@ -26,7 +26,8 @@ Tasks = Iterator[dict[str, Any]]
 """What a function of dodo.py returns: doit's task dictionaries."""
 
 KINDS = get_args(Kind)
-TASKS = (*KINDS, "boot")
+MACHINES = ("up", "down")
+TASKS = (*KINDS, "boot", *MACHINES)
 """What can stand before the colon."""
 
 
@@ -92,6 +93,11 @@ class Session:
     def ask(self, name: str) -> None:
         """Somebody named a task `kind:ref`: make it, and those it needs."""
         kind, _, ref = name.partition(":")
+        if kind in MACHINES:
+            self.lab.vm(ref)
+            actions = [(run_machine, [self.lab.directory, kind, ref, self.options])]
+            self._task(kind, ref, actions=actions, uptodate=[False])
+            return
         want = self.want("build" if kind == "boot" else kind, ref)
         if kind == "boot":
             below = self._add(want, want.commit.short)
@@ -142,6 +148,18 @@ def start(session: Session) -> None:
     _session = session
 
 
+def machines(kind: str, about: str) -> Tasks:
+    """The tasks of the lab's virtual machines: those asked for, and in a listing all of them."""
+    if _session is None:
+        raise UserError("dodo.py was loaded without labtasks' loader", hint="see doit.cfg")
+    asked = _session.tasks.get(kind, {})
+    yield {"name": None, "doc": f"{kind}:<vm>  {about}"}
+    yield from asked.values()
+    for name, vm in _session.lab.settings.vm.items() if _session.listing else ():
+        if name not in asked:
+            yield {"name": name, "doc": f"{vm.arch}, {vm.memory} MiB, {vm.image}", "actions": None}
+
+
 def tasks(kind: str, about: str) -> Tasks:
     """The tasks of one kind: those asked for, and in a listing those the store holds."""
     if _session is None:
@@ -181,6 +199,17 @@ def run_boot(directory: Path, commit: str, options: Options) -> TaskFailed | Non
         if not found.success:
             raise UserError(f"{said}: no success", hint=f"the console is {found.console}")
         say(said)
+
+    return guarded(directory, options, work)
+
+
+def run_machine(directory: Path, kind: str, name: str, options: Options) -> TaskFailed | None:
+    """Action: bring a virtual machine up or down."""
+    from labtasks import vm  # noqa: PLC0415
+
+    def work(session: Session) -> None:
+        act = vm.up if kind == "up" else vm.down
+        act(session.lab, session.store, name)
 
     return guarded(directory, options, work)
 

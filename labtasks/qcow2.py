@@ -1,0 +1,93 @@
+"""New qcow2 images over an image below them: a disk that costs nothing until it is written to.
+
+The format's version 3, as QEMU documents it in docs/interop/qcow2.txt: a header, and tables that
+say "look below" for every cluster. Knows nothing of machines, nor of what lies on the disks.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Literal
+
+from labtasks.error import UserError
+
+Format = Literal["raw", "qcow2"]
+
+_MAGIC = b"QFI\xfb"
+_BITS = 16
+_CLUSTER = 1 << _BITS
+_PER_L1 = _CLUSTER * (_CLUSTER // 8)
+"""Bytes of disk that one entry of the first table stands for: 512 MiB."""
+
+_HEADER = 104
+_BACKING_FORMAT = 0xE2792ACA
+_LONGEST = 1023
+"""Bytes that a backing file's name may have."""
+
+
+def format_of(image: Path) -> Format:
+    """What an image says by its name: a guest could write qcow2's magic on a raw disk."""
+    return "qcow2" if image.suffix == ".qcow2" else "raw"
+
+
+def size_of(image: Path, form: Format) -> int:
+    """The disk's size in bytes. Raises UserError when the file is no such image."""
+    if form == "raw":
+        return image.stat().st_size
+    with image.open("rb") as file:
+        head = file.read(32)
+    if len(head) < 32 or not head.startswith(_MAGIC):
+        raise UserError(f"{image} is no qcow2 image", hint="a raw image is called .img or .raw")
+    (size,) = struct.unpack(">Q", head[24:32])
+    return int(size)
+
+
+def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
+    """Write a new image: over `below`, as large as that, or empty with `size` bytes.
+
+    In place or not at all. Raises UserError when `below` is no image.
+    """
+    form: Format = "raw"
+    name = b""
+    if below is not None:
+        form = format_of(below)
+        size = size_of(below, form)
+        name = os.fsencode(below.absolute())
+    if len(name) > _LONGEST:
+        raise UserError(f"{below}: the path is too long for qcow2", hint="move the image")
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with scratch.open("wb") as file:
+        file.write(_metadata(size, name, form))
+        file.truncate((3 + _l1_clusters(size)) * _CLUSTER)
+    scratch.replace(path)
+
+
+def _l1_clusters(size: int) -> int:
+    entries = -(-size // _PER_L1)
+    return max(1, -(-entries * 8 // _CLUSTER))
+
+
+def _metadata(size: int, name: bytes, form: Format) -> bytes:
+    """The clusters before the first table, which is all zeros: header, where the reference
+    counts are, and the counts.
+    """
+    extension = b""
+    if name:
+        text = form.encode()
+        extension = struct.pack(">II", _BACKING_FORMAT, len(text)) + text.ljust(
+            -(-len(text) // 8) * 8, b"\0"
+        )
+    extension += bytes(8)
+    at = _HEADER + len(extension)
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII",
+        _MAGIC, 3, at if name else 0, len(name), _BITS, size,
+        0, -(-size // _PER_L1), 3 * _CLUSTER,  # no encryption; the first table
+        _CLUSTER, 1, 0, 0,  # the reference counts' table; no snapshots
+        0, 0, 0, 4, _HEADER,  # no features; 16-bit counts
+    )  # fmt: skip
+    used = 3 + _l1_clusters(size)
+    clusters = (header + extension + name, struct.pack(">Q", 2 * _CLUSTER), b"\0\1" * used)
+    return b"".join(cluster.ljust(_CLUSTER, b"\0") for cluster in clusters)

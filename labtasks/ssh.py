@@ -1,0 +1,125 @@
+"""ssh to one machine: its command line, the lab's key pair, and what its failures mean.
+
+The person's own ssh configuration, agent and known hosts play no part. A machine's host key is
+taken at its first connection and must be the same ever after. Knows nothing of virtual machines.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtasks import process
+from labtasks.error import InfraError, LabError, UserError
+from labtasks.process import Answer
+
+FAILED = 255
+"""ssh's own status when it was not the command that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A machine to reach: `name` is what its host key is kept under in `known_hosts`."""
+
+    name: str
+    user: str
+    host: str
+    port: int
+    key: Path
+    known_hosts: Path
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its host key is known."""
+        return self.known_hosts.exists() and self.known_hosts.stat().st_size > 0
+
+
+def argv(remote: Remote, command: str = "", *, pinned: bool, terminal: bool = False) -> list[str]:
+    """The command line; `command` is the remote shell's text, empty for a login."""
+    options = {
+        "StrictHostKeyChecking": "yes" if pinned else "accept-new",
+        "UserKnownHostsFile": _path(remote.known_hosts),
+        "GlobalKnownHostsFile": "none",
+        "HostKeyAlias": remote.name,
+        "CheckHostIP": "no",
+        "UpdateHostKeys": "no",
+        "HashKnownHosts": "no",
+        "IdentityFile": _path(remote.key),
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "BatchMode": "yes",
+        "ConnectTimeout": "10",
+        "ServerAliveInterval": "10",
+        "ServerAliveCountMax": "6",
+        "LogLevel": "ERROR",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    tty = ["-t"] if terminal else ["-T"]
+    end = [f"{remote.user}@{remote.host}", *([command] if command else [])]
+    return ["ssh", "-F", "none", "-p", str(remote.port), *tty, *words, *end]
+
+
+def _path(path: Path) -> str:
+    """A path as ssh's options take it: quoted, its percent signs doubled."""
+    return '"' + str(path).replace("%", "%%") + '"'
+
+
+def make_key(key: Path) -> Path:
+    """The lab's key pair, made when first asked for; the path of the private one."""
+    if not key.exists():
+        key.parent.mkdir(parents=True, exist_ok=True)
+        scratch = key.with_name(f"{key.name}.{os.getpid()}")
+        command = [process.which("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "labtasks"]
+        answer = process.query([*command, "-f", str(scratch)])
+        if answer.code:
+            raise InfraError(f"ssh-keygen made no key: {answer.error.strip()}")
+        # the private half last: it is what says that there is a pair
+        scratch.with_name(f"{scratch.name}.pub").replace(public(key))
+        scratch.replace(key)
+    return key
+
+
+def public(key: Path) -> Path:
+    """The public half of a key pair."""
+    return key.with_name(f"{key.name}.pub")
+
+
+def query(remote: Remote, command: str, *, data: bytes = b"", timeout: float = 60) -> Answer:
+    """Run a short command there. Raises LabError when it could not be run at all."""
+    line = argv(remote, command, pinned=remote.pinned)
+    answer = process.query(line, data=data, timeout=timeout)
+    if answer.timed_out:
+        raise InfraError(f"{remote.name}: no answer over ssh in {timeout:.0f} s")
+    if answer.code == FAILED:
+        raise refusal(remote, answer.error)
+    return answer
+
+
+def login(remote: Remote, words: Sequence[str], *, terminal: bool) -> int:
+    """A shell, or a command, on the person's own terminal; its status. Raises LabError."""
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    line = argv(remote, command, pinned=remote.pinned, terminal=terminal)
+    code = process.attached(line)
+    if code == FAILED:  # ssh has said something; what it means is found by asking once more
+        query(remote, "true")
+    return code
+
+
+def refusal(remote: Remote, said: str) -> LabError:
+    """What ssh's complaint means, and what to do."""
+    text = said.strip()
+    last = text.splitlines()[-1] if text else "ssh failed and said nothing"
+    if "host key" in text.lower() or "IDENTIFICATION HAS CHANGED" in text:
+        return UserError(
+            f"{remote.name}: its host key is not the one seen at its first boot",
+            hint=f"if that is meant to be so, remove {remote.known_hosts}",
+        )
+    if "Permission denied" in text:
+        return UserError(
+            f"{remote.name}: {remote.user} is not let in: {last}",
+            hint=f"{public(remote.key)} must be in ~{remote.user}/.ssh/authorized_keys there",
+        )
+    return InfraError(f"{remote.name}: {last}", hint="is it up, and is sshd running in it?")

@@ -1,0 +1,332 @@
+"""A lab's virtual machines, brought up and down.
+
+A machine outlives the command that started it. Its folder is `cache/vm/<name>`; whether it runs is
+never remembered there but asked: the process whose id QEMU wrote down, if it is that machine's.
+So one left by a killed command is found again, and taken over or ended. Whoever starts, stops or
+uses a machine holds its lock in the store. Knows nothing of what runs in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from labtasks import accelerator, digest, machine, process, qcow2, qemu, ssh
+from labtasks.error import InfraError, LabError, UserError, say
+from labtasks.lab import Lab
+from labtasks.machine import Vm
+from labtasks.qmp import Monitor
+from labtasks.ssh import Remote
+from labtasks.store import Store
+
+_SOCKET = 100
+"""Bytes that the path of a socket may have; systems allow some more."""
+
+_UEFI = {
+    "amd64": ("OVMF/OVMF_CODE.fd", "qemu/edk2-x86_64-code.fd"),
+    "aarch64": ("AAVMF/AAVMF_CODE.fd", "qemu/edk2-aarch64-code.fd"),
+}
+"""UEFI images below a `share` folder: Debian's own packages, and what QEMU brings."""
+
+_COMPLAINTS = (
+    ("host forwarding rule", "the port is taken: ssh = true lets QEMU choose a free one"),
+    ('"write" lock', "another QEMU has one of its disks open: `doit down` that one first"),
+    ("Cannot lock pid file", "another command has just started it: run this one again"),
+    ("Could not open", "image, kernel, initrd and disks are paths relative to the lab"),
+    ("Cannot set up guest memory", "set a smaller memory in lab.toml"),
+    ("No space left", "free some space and run the command again"),
+)
+"""What QEMU says when it does not start, and what to do about it."""
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The image below a machine's disk, as it was when the disk was made."""
+
+    path: str
+    size: int
+    mtime: int
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A machine that runs: QEMU's process id, its port on 127.0.0.1 for ssh (0: none)."""
+
+    name: str
+    state: Path
+    pid: int
+    port: int
+
+
+def folder(lab: Lab, name: str) -> Path:
+    """Where a machine's own files are. Raises UserError when a socket would not fit there."""
+    state = lab.cache / "vm" / name
+    if len(os.fsencode(machine.serial(state))) > _SOCKET:
+        raise UserError(
+            f"{state}: the path is too long for a socket", hint="set `cache` in lab.toml to a "
+            "shorter path",
+        )  # fmt: skip
+    return state
+
+
+def find(lab: Lab, name: str) -> Running | None:
+    """The machine, if it runs; whoever started it. Raises UserError for an unknown name."""
+    vm, state = lab.vm(name), folder(lab, name)
+    pid = _pid(state)
+    if not pid:
+        return None
+    port = 0
+    if vm.ssh is not False:
+        with Monitor(machine.monitor(state)) as monitor:
+            port = monitor.forwards().get(22, 0)
+    return Running(name=name, state=state, pid=pid, port=port)
+
+
+def running(lab: Lab, name: str) -> Running:
+    """The machine, which must be up. Raises UserError when it is not."""
+    found = find(lab, name)
+    if found is None:
+        raise UserError(f"vm {name} is not up", hint=f"doit up:{name}")
+    return found
+
+
+def _pid(state: Path) -> int:
+    """The process that is this machine, or 0. A process id may since be somebody else's: only
+    one whose command line names this machine's files is taken for it.
+    """
+    try:
+        pid = int(machine.pidfile(state).read_text())
+    except (OSError, ValueError):
+        return 0
+    return pid if str(machine.pidfile(state)) in process.command_of(pid) else 0
+
+
+def up(lab: Lab, store: Store, name: str) -> Running:
+    """Bring a machine up, and wait until it can be reached. One that runs already is taken over;
+    one that runs and does not answer is ended first. Raises LabError.
+    """
+    with store.machine(name, f"up:{name}"):
+        return raised(lab, name)
+
+
+def raised(lab: Lab, name: str) -> Running:
+    """`up` for those who hold the machine's lock."""
+    vm, state = lab.vm(name), folder(lab, name)
+    try:
+        found = find(lab, name)
+    except InfraError as error:
+        say(f"vm {name}: {error.message}; it is ended")
+        _end(state, 0.0)
+        found = None
+    if found is None:
+        found = _start(lab, name, vm, state)
+    else:
+        say(f"vm {name}: runs already (process {found.pid})")
+    if found.port:
+        _wait_for_ssh(remote(lab, found), vm, found)
+    return found
+
+
+def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
+    state.mkdir(parents=True, exist_ok=True)
+    chosen = accelerator.choose(vm.accel, vm.arch)
+    _prepare_disk(lab, name, vm, state)
+    if vm.seed:
+        _write_seed(lab, name, vm, state)
+    for number in range(vm.serial):
+        machine.serial_log(state, number).unlink(missing_ok=True)
+    composed = machine.compose(
+        vm, name=name, state=state, lab=lab.directory, accel=chosen, firmware=_firmware(vm, lab)
+    )
+    process.which(qemu.binary(vm.arch))
+    answer = process.query(qemu.argv(composed), cwd=state)
+    if answer.code:
+        said = (answer.error.strip().splitlines() or ["QEMU said nothing"])[-1]
+        hints = (hint for part, hint in _COMPLAINTS if part in answer.error)
+        raise InfraError(f"vm {name} does not start: {said}", hint=next(hints, ""))
+    found = find(lab, name)
+    if found is None:
+        raise InfraError(f"vm {name} ended at once", hint=f"the console is {_console(state)}")
+    say(f"vm {name}: started (process {found.pid}, {chosen})")
+    return found
+
+
+def _prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
+    """The layer over the image: kept from start to start, made anew over another image."""
+    image = (lab.directory / Path(vm.image).expanduser()).absolute()
+    try:
+        info = image.stat()
+    except OSError as error:
+        raise UserError(
+            f"vm {name}: {image}: {error.strerror}", hint=f"`image` in [vm.{name}] of lab.toml"
+        ) from None
+    memory = state / "base.json"
+    old = None
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        old = msgspec.json.decode(memory.read_bytes(), type=Base)
+    base = Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
+    if base == old and machine.disk(state).exists():
+        return
+    if vm.digest:
+        found = digest.of_file(image, info.st_size)
+        if found != vm.digest:
+            raise UserError(
+                f"vm {name}: {image} is not the image that lab.toml means",
+                hint=f'its BLAKE3 is "{found}"',
+            )
+    if old is not None:
+        say(f"vm {name}: another image, so a new disk over it")
+    memory.unlink(missing_ok=True)
+    known_hosts(state).unlink(missing_ok=True)  # another system has other keys
+    qcow2.create(machine.disk(state), below=image)
+    memory.write_bytes(msgspec.json.encode(base))
+
+
+def _write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:
+    public = ssh.public(ssh.make_key(key_file(lab))).read_text(encoding="utf-8")
+    shutil.rmtree(machine.seed(state), ignore_errors=True)
+    machine.seed(state).mkdir()
+    for file, text in machine.seed_files(name, vm.user, public).items():
+        (machine.seed(state) / file).write_text(text, encoding="utf-8")
+
+
+def _firmware(vm: Vm, lab: Lab) -> str:
+    if vm.firmware not in ("", "uefi"):
+        return str((lab.directory / Path(vm.firmware).expanduser()).absolute())
+    if vm.firmware == "" and (vm.arch == "amd64" or vm.kernel):
+        return ""
+    binary = Path(process.which(qemu.binary(vm.arch)))
+    shares = (binary.parent.parent / "share", binary.resolve().parent.parent / "share")
+    for share in (*shares, Path("/usr/share")):
+        for name in _UEFI[vm.arch]:
+            if (share / name).exists():
+                return str(share / name)
+    package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}[vm.arch]
+    raise UserError("no UEFI image is installed", hint=f"on Debian: apt-get install {package}")
+
+
+def key_file(lab: Lab) -> Path:
+    """The private key with which a lab enters its machines."""
+    return lab.cache / "vm" / "id_ed25519"
+
+
+def known_hosts(state: Path) -> Path:
+    """The file with the one host key that a machine had at its first boot."""
+    return state / "known_hosts"
+
+
+def remote(lab: Lab, found: Running) -> Remote:
+    """How to reach a machine. Raises UserError when it has no ssh."""
+    vm = lab.vm(found.name)
+    if not found.port:
+        raise UserError(
+            f"vm {found.name} has no ssh", hint=f"ssh = true in [vm.{found.name}], then "
+            f"`doit down:{found.name} up:{found.name}`",
+        )  # fmt: skip
+    return Remote(
+        name=found.name, user=vm.user, host="127.0.0.1", port=found.port,
+        key=ssh.make_key(key_file(lab)), known_hosts=known_hosts(found.state),
+    )  # fmt: skip
+
+
+def _wait_for_ssh(to: Remote, vm: Vm, found: Running) -> None:
+    """Wait for sshd's greeting, then log in: QEMU accepts connections long before the guest."""
+    started = time.monotonic()
+    said = ""
+    while time.monotonic() - started < vm.start:
+        if not _pid(found.state):
+            raise InfraError(
+                f"vm {found.name} has ended while it was awaited",
+                hint=f"the console is {_console(found.state)}",
+            )
+        if _greets(to.port):
+            try:
+                ssh.query(to, "true", timeout=30)
+            except InfraError as error:  # sshd is there and does not do its work yet
+                said = f": {error.message}"
+            else:
+                say(f"vm {found.name}: ready after {time.monotonic() - started:.1f} s")
+                return
+        time.sleep(0.1)
+    raise InfraError(
+        f"vm {found.name} cannot be reached over ssh after {vm.start:.0f} s{said}",
+        hint=f"the console is {_console(found.state)}; it is still up: `doit console {found.name}`",
+    )
+
+
+def _greets(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _console(state: Path) -> Path:
+    return machine.serial_log(state)
+
+
+def down(lab: Lab, store: Store, name: str) -> bool:
+    """Bring a machine down: by its power button, by QEMU, by a signal, whatever helps first.
+
+    False when it did not run. Raises LabError.
+    """
+    with store.machine(name, f"down:{name}"):
+        vm, state = lab.vm(name), folder(lab, name)
+        if not _pid(state):
+            say(f"vm {name}: is not up")
+            return False
+        started = time.monotonic()
+        how = _end(state, vm.stop)
+        say(f"vm {name}: {how} after {time.monotonic() - started:.1f} s")
+        return True
+
+
+def _end(state: Path, patience: float) -> str:
+    """End a machine's QEMU; how it went."""
+
+    def ask(command: str) -> None:
+        with contextlib.suppress(LabError), Monitor(machine.monitor(state)) as monitor:
+            monitor.execute(command)
+
+    def kill() -> None:
+        pid = _pid(state)
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+
+    rungs: tuple[tuple[str, float, Callable[[], None]], ...] = (
+        ("shut down", patience, lambda: ask("system_powerdown")),
+        ("switched off", 5.0, lambda: ask("quit")),
+        ("killed", 5.0, kill),
+    )
+    for name, seconds, act in rungs:
+        if seconds <= 0:
+            continue
+        act()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            if not _pid(state):
+                _clear(state)
+                return name
+            time.sleep(0.02)
+    raise InfraError(
+        f"QEMU does not end (process {_pid(state)})", hint="it may wait for a disk that hangs"
+    )
+
+
+def _clear(state: Path) -> None:
+    """What a killed QEMU leaves."""
+    machine.pidfile(state).unlink(missing_ok=True)
+    machine.monitor(state).unlink(missing_ok=True)
+    for path in state.glob("serial[0-9]"):
+        path.unlink(missing_ok=True)
