@@ -14,7 +14,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
                                    run a recipe's steps where they see constant paths, watched
     attempt failure                one build: steps run, files sealed; what a failed one says
     objfs artifact boot            export what was built; the whole pipeline; start the result
-    console judge                  what it printed, as events; what its test showed
+    events console judge           a serial console as named events, and what they come to
+    watch verdict trial            boot what was installed, test it, keep the verdict
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
 """

@@ -20,6 +20,7 @@ from labtasks.digest import Digest
 from labtasks.error import BuildError, say
 from labtasks.key import Wanted, World
 from labtasks.lab import Lab
+from labtasks.recipe import INSTALLS
 from labtasks.reuse import Below, Candidate, Decision
 from labtasks.store import Manifest, Store
 
@@ -51,7 +52,7 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     if want.kind == "objfs":
         return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
     notes: list[str] = []
-    if want.base:
+    if want.kind == "kernel" and want.base:
         notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
     base = produce(lab, store, want.base, request) if want.base else None
     with store.lock(want.kind, want.key, want.name):
@@ -89,9 +90,12 @@ def _climb(attempt: Attempt) -> Manifest:
 
 def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decision:
     """The rung that holds now, on the given world or toolchain."""
-    below = Below(digest=base.digest, stack=tuple(base.stack)) if base else None
+    below = Below(digest=base.digest, stack=tuple(base.whole)) if base else None
     found = reuse.candidates(lab, store, want, below)
-    return reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    if decision.rung == "incremental" and want.kind in INSTALLS:
+        return Decision(rung="clean", why=f"installed anew: {decision.why}")
+    return decision
 
 
 def _act(attempt: Attempt, decision: Decision) -> Manifest:
@@ -136,7 +140,7 @@ def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manife
         date=want.commit.date,
         subject=want.commit.subject,
         inputs=list(want.inputs),
-        below=list(base.stack) if base else [],
+        below=list(base.whole) if base else [],
         below_digest=base.digest if base else "",
         rung=decision.rung,
         base=origin.origin,
@@ -169,7 +173,7 @@ def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest
         date=want.commit.date,
         subject=want.commit.subject,
         inputs=list(want.inputs),
-        stack=[*kernel.stack, *kernel.below],
+        stack=kernel.whole,
         below=list(src.stack),
         below_digest=src.digest,
         rung="composed",

@@ -83,13 +83,13 @@ class Attempt:
         high = len(stack) >= self.lab.settings.depth
         if base:
             touch_src = base.changed_src
-        if below and (base is None or tuple(base.manifest.below) != tuple(below.stack)):
+        if below and (base is None or tuple(base.manifest.below) != tuple(below.whole)):
             touch_src = tuple({*touch_src, *self._changed_since(below)})
         return Trees(
             src=tuple(src.stack),
             obj=() if high else stack,
             flat=stack if high else (),
-            below=tuple(below.stack) if below else (),
+            below=tuple(below.whole) if below else (),
             touch_src=touch_src,
             touch_obj=base.read_objects if base else (),
             remove_obj=base.stale if base else (),
@@ -139,6 +139,8 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
         tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab))
+        if want.kind == "install":
+            tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()
         space.prepare(log)
         seen = self._steps(space, decision, log, tracer, src)
@@ -306,8 +308,10 @@ class Attempt:
 
     def _world(self) -> World:
         base = self.want.base
+        if self.want.kind != "kernel":
+            return None
         if base is None:
-            return "image" if self.want.kind == "kernel" else None
+            return "image"
         return "image" if base.kind == "toolchain" else base.commit
 
 

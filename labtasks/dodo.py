@@ -29,6 +29,18 @@ def task_objfs() -> Tasks:
     return tasks("objfs", "the obj-fs as a file-system image")
 
 
+def task_root() -> Tasks:
+    return tasks("root", "a world installed: what a test VM's root is made from")
+
+
+def task_install() -> Tasks:
+    return tasks("install", "a kernel installed, beside its world's root (install:<ref>:<vm>)")
+
+
+def task_test() -> Tasks:
+    return tasks("test", "boot what was installed, and judge it (test:<ref>:<vm>)")
+
+
 def task_boot() -> Tasks:
     return tasks("boot", "start what was built and wait for its success line")
 

@@ -15,18 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from labtasks import digest, process
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Commit
 from labtasks.lab import Lab
 
-Kind = Literal["src", "toolchain", "world", "kernel", "build", "objfs"]
+Kind = Literal["src", "toolchain", "world", "kernel", "build", "objfs", "root", "install"]
 Inputs = tuple[tuple[str, str], ...]
 World = Commit | Literal["image"] | None
 """The world a kernel is wanted on: a pinned commit's, the test VM's own, or its own commit's."""
 
 _NONE = Key("")
+
+_ON_ONE = frozenset({"kernel", "root", "install"})
 
 _FORMAT = "1"
 """Changed when sealed artifacts of an earlier labtasks must not be taken any more."""
@@ -53,8 +57,8 @@ class Wanted:
 
     @property
     def base(self) -> Wanted | None:
-        """The world or toolchain under a kernel."""
-        return self.on[0] if self.kind == "kernel" and self.on else None
+        """What it is built on: a kernel's world or toolchain; what an installation installs."""
+        return self.on[0] if self.kind in _ON_ONE and self.on else None
 
 
 def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
@@ -74,10 +78,27 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
     pairs = _settings(lab, kind)
     family = digest.key_of(pairs)
     pairs += _trees(lab, kind, commit)
-    base = _base(lab, commit, world) if kind == "kernel" else None
+    base = _base(lab, kind, commit, world)
     if base:
         pairs.append((base.kind, base.key))
     return _wanted(kind, commit, pairs, *([base] if base else []), family=family)
+
+
+def root_under(lab: Lab, install: Wanted) -> Wanted | None:
+    """The installed world that an installed kernel boots with; None where the VM brings its own."""
+    world = install.on[0].base
+    return wanted(lab, "root", world.commit, None) if world and world.kind == "world" else None
+
+
+def machine_of(lab: Lab, vm: str) -> Inputs:
+    """The machine that boots it: the recipe's text, and what lab.toml changes of it."""
+    guest, chosen = lab.recipe.machine, lab.vm(vm)
+    fields = msgspec.structs.asdict(guest) if guest else {}
+    own = ("memory", "cpus", "accel", "arguments")
+    return (
+        *((f"machine {name}", str(value)) for name, value in fields.items()),
+        *((f"vm {name}", str(getattr(chosen, name))) for name in own),
+    )
 
 
 def _wanted(
@@ -87,7 +108,13 @@ def _wanted(
     return Wanted(kind=kind, commit=commit, inputs=tuple(pairs), key=key, family=family, on=on)
 
 
-def _base(lab: Lab, commit: Commit, world: World) -> Wanted | None:
+def _base(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted | None:
+    if kind == "install":
+        return wanted(lab, "kernel", commit, world)
+    if kind == "root":
+        return wanted(lab, "world", commit, None)
+    if kind != "kernel":
+        return None
     if world == "image":
         has = "toolchain" in lab.recipe.parts
         return wanted(lab, "toolchain", commit, world) if has else None

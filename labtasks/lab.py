@@ -29,6 +29,42 @@ DEMO = "demo"
 Meta = msgspec.Meta
 
 
+class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[test]: what decides between good and bad."""
+
+    script: Annotated[
+        str,
+        Meta(
+            description="A file that the world's init runs in the test VM, in the words the recipe "
+            "says; empty for the recipe's own test."
+        ),
+    ] = ""
+    bad: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The failure that is looked for: bad (the test says so), or events of the "
+            "console: panic, trap, silence, silent-reboot, flood ... Any other failure is not it."
+        ),
+    ] = ("bad",)
+    text: Annotated[
+        str,
+        Meta(
+            description="A regex that must be found in that failure's lines, or, where bad names "
+            "the event text, on the console; empty for any."
+        ),
+    ] = ""
+    timeout: Annotated[float, Meta(description="Seconds a test may take.", gt=0)] = 120
+    silence: Annotated[
+        float, Meta(description="Seconds without a byte on the console that mean a hang.", gt=0)
+    ] = 30
+    bytes: Annotated[
+        int, Meta(description="Bytes of console after which it is a flood.", ge=4096)
+    ] = 4 << 20
+    repeats: Annotated[
+        int, Meta(description="Runs that must all be good; the first bad one decides.", ge=1)
+    ] = 1
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """lab.toml as written. The descriptions are its reference: `labtasks init` prints them."""
 
@@ -81,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     options: Annotated[
         dict[str, str | bool | int], Meta(description="The recipe's options, by name.")
     ] = {}
+    test: Annotated[Test, Meta(description="What decides between good and bad.")] = Test()
     files: Annotated[
         dict[str, str],
         Meta(
@@ -125,18 +162,39 @@ class Lab:
             )
         return found
 
+    @property
+    def vms(self) -> dict[str, Vm]:
+        """The virtual machines by name; without any in lab.toml there is one, called test."""
+        return self.settings.vm or {"test": Vm()}
+
+    @cached_property
+    def script(self) -> str:
+        """The text of the person's test script, "" without one. Raises UserError."""
+        where = self.settings.test.script
+        return self.text(where, "test") if where else ""
+
+    def vm(self, name: str) -> Vm:
+        """A test VM by name. Raises UserError."""
+        known = self.vms
+        if name not in known:
+            hint = f"{config.nearest(name, known)}; {FILE} has a table [vm.<name>] for each"
+            raise UserError(f"no VM is called {name!r}", hint=hint)
+        return known[name]
+
+    def text(self, where: str, table: str) -> str:
+        """A text file that a table of lab.toml names. Raises UserError."""
+        try:
+            return (self.directory / Path(where).expanduser()).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{self.directory / FILE}: [{table}] {where!r}: {error}",
+                hint="a text file, its path relative to the lab",
+            ) from None
+
     @cached_property
     def jobs(self) -> int:
         """Jobs of one make."""
         return self.settings.jobs or os.cpu_count() or 1
-
-    def vm(self, name: str) -> Vm:
-        """A virtual machine's description. Raises UserError when lab.toml has none of that name."""
-        known = self.settings.vm
-        if name not in known:
-            hint = config.nearest(name, known) if known else "lab.toml has no [vm.<name>]"
-            raise UserError(f"no virtual machine is called {name!r}", hint=hint)
-        return known[name]
 
     @cached_property
     def repository(self) -> Repository:
@@ -158,7 +216,7 @@ class Lab:
             settings={k: _text(v) for k, v in self.settings.options.items()},
             system=platform.system(),
             places=self._places(in_tree=written.in_tree),
-            files={name: self._file(where) for name, where in self.settings.files.items()},
+            files={name: self.text(where, "files") for name, where in self.settings.files.items()},
         )
 
     def _places(self, *, in_tree: bool) -> Places:
@@ -167,16 +225,6 @@ class Lab:
             root = namespace.ROOT
         src = f"{root}/src"
         return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")
-
-    def _file(self, where: str) -> str:
-        path = self.directory / Path(where).expanduser()
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{self.directory / FILE}: [files] {where!r}: {error}",
-                hint="a text file, its path relative to the lab",
-            ) from None
 
 
 def _make_demo(path: Path) -> None:

@@ -24,9 +24,10 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="Its root disk: a raw image, or one called .qcow2. It is never written: "
-            "the machine has a layer of its own over it."
+            "the machine has a layer of its own over it. Empty for a test VM that boots what was "
+            "installed, as the recipe says."
         ),
-    ]
+    ] = ""
     digest: Annotated[
         str, Meta(description="The image's BLAKE3, checked before it is used; empty for no check.")
     ] = ""
@@ -38,7 +39,9 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["auto", "kvm", "hvf", "tcg"],
         Meta(description="How it is run: auto takes what is proved to work here, tcg emulates."),
     ] = "auto"
-    memory: Annotated[int, Meta(description="Memory in MiB.", ge=16)] = 1024
+    memory: Annotated[
+        int, Meta(description="Memory in MiB; 0 means what the recipe says, or 1024.", ge=0)
+    ] = 0
     cpus: Annotated[int, Meta(description="Processors.", ge=1)] = 1
     firmware: Annotated[
         str,

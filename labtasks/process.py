@@ -68,6 +68,8 @@ class Ended:
     code: int
     seconds: float
     timed_out: bool = False
+    stopped: bool = False
+    """Whether `until` ended it."""
 
 
 def which(command: str, *, package: str = "", path: str | None = None) -> str:
@@ -194,14 +196,16 @@ def run(
             _preexec_fn=_default_signals,
         )
         try:
-            timed_out = _wait(child, log, position, until, started, timeout, echo=echo)
+            why = _wait(child, log, position, until, started, timeout, echo=echo)
         except BaseException:
             stop(child.pid)
             child.wait()
             raise
         child.wait()
     seconds = time.monotonic() - started
-    return Ended(code=child.exit_code, seconds=seconds, timed_out=timed_out)
+    return Ended(
+        code=child.exit_code, seconds=seconds, timed_out=why == "time", stopped=why == "until"
+    )
 
 
 def _wait(
@@ -213,9 +217,11 @@ def _wait(
     timeout: float | None,
     *,
     echo: bool,
-) -> bool:
-    """Wait for the child, copying the log's growth when asked. True when it ran out of time."""
-    pause = 0.005
+) -> str:
+    """Wait for the child, copying the log's growth when asked. What made us end it: "time",
+    "until", or "" when it ended by itself.
+    """
+    pause, why = 0.005, ""
     while child.is_alive():
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
@@ -223,12 +229,15 @@ def _wait(
             position = _copy(log, position)
         if until and until():
             stop(child.pid)
+            why = "until"
+            break
         if timeout is not None and time.monotonic() - started > timeout:
             stop(child.pid)
-            return True
+            why = "time"
+            break
     if echo:
         _copy(log, position)
-    return False
+    return why
 
 
 def _copy(log: Path, position: int) -> int:

@@ -19,8 +19,6 @@ _TYPE = {"amd64": "pc", "aarch64": "virt"}
 _CPU = {"amd64": "max", "aarch64": "max"}
 """With kvm and hvf it is "host" instead: what the processor really has."""
 
-_UNIT = {"amd64": "virtio-blk-pci", "aarch64": "virtio-blk-pci"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
@@ -99,7 +97,7 @@ def argv(machine: Machine) -> list[str]:
     ):
         words += [option, value] if value else []
     for number, drive in enumerate(machine.drives):
-        words += _drive(number, drive, machine.arch)
+        words += _drive(number, drive)
     for serial in machine.serials:
         words += ["-serial", serial]
     if machine.network:
@@ -111,7 +109,7 @@ def argv(machine: Machine) -> list[str]:
     return [*words, *machine.arguments]
 
 
-def _drive(number: int, drive: Drive, arch: Arch) -> list[str]:
+def _drive(number: int, drive: Drive) -> list[str]:
     name = f"disk{number}"
     if drive.label:
         folder = f"file.driver=vvfat,file.dir={_text(drive.file)},file.label={drive.label}"
@@ -121,7 +119,7 @@ def _drive(number: int, drive: Drive, arch: Arch) -> list[str]:
     else:
         keep = "on" if drive.throw_away else "off"
         source = f"format={drive.format},snapshot={keep},file={_text(drive.file)}"
-    return ["-drive", f"if=none,id={name},{source}", "-device", f"{_UNIT[arch]},drive={name}"]
+    return ["-drive", f"if=none,id={name},{source}", "-device", f"virtio-blk-pci,drive={name}"]
 
 
 def _network(machine: Machine) -> list[str]:

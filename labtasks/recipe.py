@@ -15,10 +15,20 @@ import msgspec
 
 from labtasks import config, events
 from labtasks.error import UserError
+from labtasks.qemu import Arch
 
 SHIPPED = Path(__file__).parent / "recipes"
 JOBS = "{jobs}"
 """Stays in bound texts: how many jobs run is no part of a key."""
+
+KINDS = ("toolchain", "world", "kernel", "root", "install")
+"""What a recipe has steps for, in the order in which they lie on one another."""
+
+INSTALLS = frozenset({"root", "install"})
+"""Parts that install what others built: always from nothing, never on an earlier installation."""
+
+LATE = ("jobs", "root", "boot", "run", "test", "nonce", "sha")
+"""Names that are filled in when a step runs, not when the recipe is read."""
 
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
@@ -68,6 +78,27 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     timeout: float = 60.0
 
 
+class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine that boots what was installed: files below `{root}`, `{boot}` and `{run}`.
+
+    `steps` make ready what one run needs, in the empty folder `{run}`. A drive that is a folder is
+    shown as a FAT file system. The console is the first serial port, the verdict comes on the
+    second. `memory` is in MiB and what the system needs at least; lab.toml may give more.
+    """
+
+    steps: tuple[str, ...] = ()
+    arch: Arch = "amd64"
+    type: str = ""
+    firmware: str = ""
+    kernel: str = ""
+    initrd: str = ""
+    append: str = ""
+    drives: tuple[str, ...] = ()
+    network: bool = False
+    memory: int = 128
+    arguments: tuple[str, ...] = ()
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recipe as written. docs/recipes.md is its reference."""
 
@@ -75,6 +106,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kernel: Part
     world: Part | None = None
     toolchain: Part | None = None
+    root: Part | None = None
+    install: Part | None = None
+    machine: Guest | None = None
     in_tree: bool = False
     identity: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -111,6 +145,7 @@ class Bound:
     abi: Abi
     boot: Boot | None
     console: events.ConsoleRules
+    machine: Guest | None
     in_tree: bool
     places: Places
 
@@ -137,7 +172,7 @@ def load(path: Path) -> Recipe:
     for name in recipe.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UserError(f"{path}: [env] {name!r} is no variable's name", hint="letters, _")
-    for kind in ("toolchain", "world", "kernel"):
+    for kind in KINDS:
         part: Part | None = getattr(recipe, kind)
         if part is not None:
             _check_part(path, kind, part)
@@ -174,7 +209,8 @@ def bind(
     files: Mapping[str, str],
 ) -> Bound:
     """Fill in every name. `settings` are lab.toml's options, `files` replace the recipe's own."""
-    names = {"src": places.src, "obj": places.obj, "files": places.files, "jobs": JOBS}
+    names = {name: f"{{{name}}}" for name in LATE}
+    names |= {"src": places.src, "obj": places.obj, "files": places.files}
     names |= _chosen(recipe, path, settings)
     for name, text in recipe.host.get(system, {}).items():
         names[name] = fill(text, names, path)
@@ -196,16 +232,26 @@ def bind(
             steps=tuple(fill(t, names, path) for t in found.steps),
         )
 
+    def guest(found: Guest) -> Guest:
+        texts = {
+            field: fill(getattr(found, field), names, path)
+            for field in ("type", "firmware", "kernel", "initrd", "append")
+        }
+        lists = {
+            field: tuple(fill(text, names, path) for text in getattr(found, field))
+            for field in ("steps", "drives", "arguments")
+        }
+        return msgspec.structs.replace(found, **texts, **lists)
+
     def abi(found: Abi) -> Abi:
         where = found.version
         if where:
             where = Version(file=fill(where.file, names, path), pattern=where.pattern)
         return Abi(version=where, paths=tuple(fill(t, names, path) for t in found.paths))
 
-    kinds = ("toolchain", "world", "kernel")
     return Bound(
         name=path.stem,
-        parts={k: part(found) for k in kinds if (found := getattr(recipe, k)) is not None},
+        parts={k: part(found) for k in KINDS if (found := getattr(recipe, k)) is not None},
         identity=tuple(fill(t, names, path) for t in recipe.identity),
         tools={fill(k, names, path): v for k, v in recipe.tools.items()},
         env={k: fill(v, names, path) for k, v in recipe.env.items()},
@@ -214,6 +260,7 @@ def bind(
         abi=abi(recipe.abi),
         boot=boot(recipe.boot) if recipe.boot else None,
         console=recipe.console,
+        machine=guest(recipe.machine) if recipe.machine else None,
         in_tree=recipe.in_tree,
         places=places,
     )
@@ -232,6 +279,13 @@ def _chosen(recipe: Recipe, path: Path, settings: Mapping[str, str]) -> Iterator
                 f"option {name} is {value!r}", hint=f"one of: {', '.join(option.choices)}"
             )
         yield name, option.choices.get(value, value)
+
+
+def late(text: str, names: Mapping[str, str]) -> str:
+    """A bound text with its late names filled in."""
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def fill(text: str, names: Mapping[str, str], path: Path) -> str:

@@ -158,7 +158,8 @@ def _weigh(
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     vanished, appeared = source.directories(lab.repository, diff, old_tree, new_tree)
     trace = store.trace(manifest)
-    obj = _below_changes(store, manifest, below)
+    same = want.kind == "install" and below is not None and manifest.below_digest == below.digest
+    obj = [] if same else _below_changes(store, manifest, below)
     hidden = [path.removeprefix("obj/") for _, path in obj]
     if lab.recipe.in_tree:
         hidden += [c.path for c in diff]

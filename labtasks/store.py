@@ -84,6 +84,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     finished: float = 0.0
 
     @property
+    def whole(self) -> list[LayerId]:
+        """Every layer of its object tree, newest first: its own, and those it was built on."""
+        return [*self.stack, *self.below]
+
+    @property
     def origin(self) -> str:
         """The name under which it was really built."""
         return self.built_as or self.name
@@ -169,8 +174,8 @@ class Store:
         home = self.home(manifest.kind, manifest.key)
         home.mkdir(parents=True, exist_ok=True)
         if trace is not None:
-            _write(home / "trace", trace.encode())
-        _write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+            write(home / "trace", trace.encode())
+        write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         (home / "failure.json").unlink(missing_ok=True)
 
     def failure(self, kind: str, key: Key) -> Failure | None:
@@ -185,7 +190,7 @@ class Store:
         """Remember that a commit does not build."""
         home = self.home(kind, key)
         home.mkdir(parents=True, exist_ok=True)
-        _write(home / "failure.json", msgspec.json.encode(failure))
+        write(home / "failure.json", msgspec.json.encode(failure))
 
     def forget(self, kind: str, key: Key) -> bool:
         """Remove an artifact (or a remembered failure); True when there was one.
@@ -304,7 +309,8 @@ def _flock(file: IO[str]) -> bool:
     return True
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, as others see it."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
     with scratch.open("wb") as file:
         file.write(data)

@@ -18,6 +18,7 @@ from doit.reporter import ConsoleReporter
 from labtasks import key, process
 from labtasks.digest import Key
 from labtasks.error import InfraError, LabError, UserError, say
+from labtasks.git import Commit
 from labtasks.key import Kind, Wanted, World
 from labtasks.lab import Lab, load
 from labtasks.store import Store
@@ -27,8 +28,11 @@ Tasks = Iterator[dict[str, Any]]
 
 KINDS = get_args(Kind)
 MACHINES = ("up", "down")
-TASKS = (*KINDS, "boot", *MACHINES)
+TASKS = (*KINDS, "boot", "test", *MACHINES)
 """What can stand before the colon."""
+
+ON_A_VM = ("install", "test")
+"""Tasks whose name ends with a VM's."""
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -88,15 +92,21 @@ class Session:
     def want(self, kind: str, ref: str) -> Wanted:
         """What a task's name stands for. Raises UserError."""
         commit = self.lab.repository.commit(ref)
-        return key.wanted(self.lab, cast("Kind", kind), commit, self.world())
+        pinned = self.world()
+        if kind == "root" and isinstance(pinned, Commit):
+            commit = pinned
+        return key.wanted(self.lab, cast("Kind", kind), commit, pinned)
 
     def ask(self, name: str) -> None:
-        """Somebody named a task `kind:ref`: make it, and those it needs."""
+        """Somebody named a task, `kind:ref` or `kind:ref:vm`: make it, and those it needs."""
         kind, _, ref = name.partition(":")
         if kind in MACHINES:
             self.lab.vm(ref)
             actions = [(run_machine, [self.lab.directory, kind, ref, self.options])]
             self._task(kind, ref, actions=actions, uptodate=[False])
+            return
+        if kind in ON_A_VM:
+            self._ask_on(kind, ref)
             return
         want = self.want("build" if kind == "boot" else kind, ref)
         if kind == "boot":
@@ -105,6 +115,27 @@ class Session:
             self._task("boot", ref, actions=[boot], task_dep=[below], uptodate=[False])
         else:
             self._add(want, ref)
+
+    def on_vm(self, text: str) -> tuple[str, str]:
+        """Ref and VM of `ref:vm`; the only VM of a lab need not be named. Raises UserError."""
+        ref, _, vm = text.partition(":")
+        names = list(self.lab.vms)
+        if not vm and len(names) > 1:
+            raise UserError(f"{text} names no VM", hint=f"{ref}:{names[0]}, of {', '.join(names)}")
+        self.lab.vm(vm or names[0])
+        return ref, vm or names[0]
+
+    def _ask_on(self, kind: str, text: str) -> None:
+        ref, vm = self.on_vm(text)
+        want = self.want("install", ref)
+        root = key.root_under(self.lab, want)
+        below = [self._add(root, root.commit.short)] if root else []
+        installed = self._add(want, text)
+        task = self.tasks["install"][text]
+        task["task_dep"] = [*below, *task["task_dep"]]
+        if kind == "test":
+            test = (run_test, [self.lab.directory, want.commit.id, vm, self.options])
+            self._task("test", text, actions=[test], task_dep=[installed], uptodate=[False])
 
     def _add(self, want: Wanted, ref: str) -> str:
         """The task of an artifact. Two names of one artifact are one task and an alias of it:
@@ -210,6 +241,21 @@ def run_machine(directory: Path, kind: str, name: str, options: Options) -> Task
     def work(session: Session) -> None:
         act = vm.up if kind == "up" else vm.down
         act(session.lab, session.store, name)
+
+    return guarded(directory, options, work)
+
+
+def run_test(directory: Path, commit: str, vm: str, options: Options) -> TaskFailed | None:
+    """Action: boot what was installed, and judge it. Any verdict but good fails the task."""
+    from labtasks import trial  # noqa: PLC0415
+
+    def work(session: Session) -> None:
+        want = session.want("install", commit)
+        verdict = trial.test(session.lab, session.store, want, vm, request(session))
+        said = f"test:{want.commit.short}:{vm}: {verdict.outcome}: {verdict.reason}"
+        if verdict.outcome != "good":
+            raise UserError(said, hint=f"the console is {verdict.console}")
+        say(f"{said} ({verdict.seconds:.1f} s)")
 
     return guarded(directory, options, work)
 

@@ -1,0 +1,212 @@
+"""Boot what was installed, run the lab's test in it, and judge what the console showed.
+
+    root + kernel + test -> folder of the run -> QEMU -> console events, verdict -> outcome
+
+Every run has a machine and a folder of its own: what it writes is forgotten, and runs of different
+kernels go on side by side. Knows nothing of commits' order.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from labtasks import accelerator, failure, layer, process, qemu, verdict
+from labtasks.artifact import Request, produce
+from labtasks.error import InfraError, UserError, say
+from labtasks.events import EventName
+from labtasks.judge import Described, Ended, Judged, Outcome, described, judge
+from labtasks.key import Wanted, root_under
+from labtasks.lab import Lab
+from labtasks.qemu import Drive, Machine
+from labtasks.recipe import Guest, late
+from labtasks.store import Manifest, Store
+from labtasks.verdict import Run, Verdict
+from labtasks.watch import Watch
+
+_TRIES = 3
+"""How often a run is begun again when the host failed it."""
+
+
+def test(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Verdict:
+    """The verdict on an installed kernel, given before or now.
+
+    Raises what building raises, UserError for a recipe without [machine], and InfraError when the
+    host failed every try.
+    """
+    guest = lab.recipe.machine
+    if guest is None:
+        raise UserError(
+            f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
+        )
+    failure_wanted = described(lab.settings.test.bad, lab.settings.test.text)
+    install = produce(lab, store, want, request)
+    below = root_under(lab, want)
+    root = produce(lab, store, below, request) if below else None
+    inputs = verdict.inputs_of(lab, vm, root, install)
+    key = verdict.key_of(inputs)
+    name = f"test:{want.commit.short}:{vm}"
+    with store.lock(verdict.KIND, key, name):
+        found = verdict.get(store, key)
+        if found:
+            return found
+        trial = Trial(
+            lab=lab, store=store, guest=guest, vm=vm, root=root, install=install,
+            wanted=failure_wanted, echo=request.echo,
+        )  # fmt: skip
+        runs: list[Run] = []
+        while len(runs) < lab.settings.test.repeats:
+            runs.append(trial.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
+            if runs[-1].outcome is not Outcome.GOOD:
+                break
+        return verdict.publish(
+            store,
+            Verdict(
+                key=key,
+                outcome=runs[-1].outcome,
+                reason=runs[-1].reason,
+                commit=want.commit.id,
+                subject=want.commit.subject,
+                vm=vm,
+                inputs=list(inputs),
+                runs=runs,
+                command=trial.command,
+                reproduce=f"doit test:{want.commit.id}:{vm}",
+                seconds=round(sum(run.seconds for run in runs), 3),
+                finished=time.time(),
+            ),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Trial:
+    """One kernel on one world in one kind of machine, to be run once or several times."""
+
+    lab: Lab
+    store: Store
+    guest: Guest
+    vm: str
+    root: Manifest | None
+    install: Manifest
+    wanted: Described
+    echo: bool
+    command: list[str] = field(default_factory=list)
+
+    def run(self, name: str, console: Path) -> Run:
+        """One judged boot. What only the host did wrong is tried again. Raises InfraError."""
+        for attempt in range(1, _TRIES + 1):
+            started = time.monotonic()
+            judged = self._once(console)
+            seconds = round(time.monotonic() - started, 3)
+            if judged.outcome is not Outcome.INFRASTRUCTURE:
+                return Run(
+                    outcome=judged.outcome,
+                    reason=judged.reason,
+                    seconds=seconds,
+                    console=str(console),
+                    mismatch=judged.mismatch,
+                )
+            say(f"{name}: the host failed ({judged.reason}), try {attempt} of {_TRIES}")
+        raise InfraError(f"{name}: {judged.reason}", hint=f"the log is {console}")
+
+    def _once(self, console: Path) -> Judged:
+        nonce = secrets.token_hex(8)
+        with self.store.workspace("test") as scratch:
+            (scratch / "run").mkdir()
+            (scratch / "test").write_text(self.lab.script, encoding="utf-8")
+            names = self._names(scratch, nonce)
+            self._prepare(scratch, names)
+            machine = self._machine(scratch, console, names)
+            self.command = qemu.argv(machine)
+            process.which(self.command[0])
+            console.write_bytes(b"")
+            watch = self._watch(console, scratch / "channel", nonce)
+            ended = process.run(
+                self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
+                timeout=self.lab.settings.test.timeout, until=watch.decided,
+            )  # fmt: skip
+            watch.end()
+            complaint = (scratch / "qemu.log").read_text(errors="replace").strip()
+        how = Ended(
+            status=ended.code,
+            seconds=ended.seconds,
+            console=watch.size,
+            stopped=ended.stopped,
+            timed_out=ended.timed_out,
+            flooded=watch.flooded,
+        )
+        judged = judge(watch.events, watch.said, how, self.wanted)
+        if complaint and judged.outcome is Outcome.INFRASTRUCTURE:
+            return replace(judged, reason=f"{judged.reason}: {complaint.splitlines()[-1]}")
+        return judged
+
+    def _watch(self, console: Path, channel: Path, nonce: str) -> Watch:
+        test = self.lab.settings.test
+        return Watch(
+            console=console,
+            channel=channel,
+            rules=msgspec.structs.replace(self.lab.recipe.console, silence=test.silence),
+            nonce=nonce,
+            limit=test.bytes,
+            text=test.text if EventName.TEXT in test.bad else "",
+            echo=self.echo,
+        )
+
+    def _names(self, scratch: Path, nonce: str) -> Mapping[str, str]:
+        """What the late names of the recipe stand for in this run."""
+
+        def tree(manifest: Manifest | None) -> str:
+            return str(layer.tree_of(self.store.layers, manifest.stack[0])) if manifest else ""
+
+        return {
+            "root": tree(self.root),
+            "boot": tree(self.install),
+            "run": str(scratch / "run"),
+            "test": str(scratch / "test"),
+            "nonce": nonce,
+            "sha": self.install.commit[:12],
+            "jobs": str(self.lab.jobs),
+        }
+
+    def _prepare(self, scratch: Path, names: Mapping[str, str]) -> None:
+        log = scratch / "prepare.log"
+        quoted = {name: shlex.quote(value) for name, value in names.items()}
+        for step in self.guest.steps:
+            text = late(step, quoted)
+            ended = process.run(
+                ["sh", "-e", "-c", text], log=log, env={"PATH": process.PATH}, cwd=scratch / "run"
+            )
+            if ended.code:
+                error = failure.first_error(log, ()) or log.read_text(errors="replace").strip()
+                raise InfraError(
+                    f"the test VM could not be made ready: {error}", hint=f"the step: {text}"
+                )
+
+    def _machine(self, scratch: Path, console: Path, names: Mapping[str, str]) -> Machine:
+        guest, vm = self.guest, self.lab.vm(self.vm)
+
+        def drive(text: str) -> Drive:
+            path = late(text, names)
+            return Drive(file=path, format="fat" if Path(path).is_dir() else "raw")
+
+        return Machine(
+            arch=guest.arch,
+            type=guest.type,
+            accel=accelerator.choose(vm.accel, guest.arch),
+            memory=vm.memory or guest.memory,
+            cpus=vm.cpus,
+            firmware=late(guest.firmware, names),
+            kernel=late(guest.kernel, names),
+            initrd=late(guest.initrd, names),
+            append=late(guest.append, names),
+            drives=tuple(drive(text) for text in guest.drives),
+            serials=(f"file:{console}", f"file:{scratch / 'channel'}"),
+            network=guest.network,
+            arguments=(*(late(word, names) for word in guest.arguments), *vm.arguments),
+        )

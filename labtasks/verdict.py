@@ -1,0 +1,106 @@
+"""A test's result as an artifact: what was booted, how it was judged, and how to see it again.
+
+The key is over contents, not commits: the same kernel and world under the same test are not
+booted twice, whichever commit they come from. Knows nothing of how a machine is run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from labtasks import digest
+from labtasks.digest import Key
+from labtasks.judge import Outcome
+from labtasks.key import Inputs, machine_of
+from labtasks.lab import Lab
+from labtasks.store import Manifest, Store, write
+
+KIND = "verdict"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One boot: its outcome and why, seconds, and its console's file beside the verdict."""
+
+    outcome: Outcome
+    reason: str
+    seconds: float
+    console: str
+    mismatch: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A judged kernel on its world. `inputs` are what the key is over, `command` starts the same
+    machine by hand, `seconds` are those of all runs, `finished` is seconds since 1970.
+    """
+
+    key: Key
+    outcome: Outcome
+    reason: str
+    commit: str
+    subject: str
+    vm: str
+    inputs: list[tuple[str, str]]
+    runs: list[Run]
+    command: list[str]
+    reproduce: str
+    seconds: float
+    finished: float
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether kernel and world were seen not to fit: the failure may be no more than that."""
+        return any(run.mismatch for run in self.runs)
+
+    @property
+    def console(self) -> str:
+        """The console of the run that decided."""
+        return next((r.console for r in self.runs if r.outcome == self.outcome), "")
+
+
+def inputs_of(lab: Lab, vm: str, root: Manifest | None, install: Manifest) -> Inputs:
+    """Everything that decides a verdict: what is booted, in what machine, and the test."""
+    test = lab.settings.test
+    return (
+        ("root", root.digest if root else ""),
+        ("install", install.digest),
+        *machine_of(lab, vm),
+        ("script", digest.of_bytes(lab.script.encode())),
+        ("bad", " ".join(test.bad)),
+        ("text", test.text),
+        ("timeout", f"{test.timeout:g}"),
+        ("silence", f"{test.silence:g}"),
+        ("bytes", str(test.bytes)),
+        ("repeats", str(test.repeats)),
+    )
+
+
+def key_of(inputs: Inputs) -> Key:
+    """The key of a verdict."""
+    return digest.key_of([("kind", KIND), *inputs])
+
+
+def get(store: Store, key: Key) -> Verdict | None:
+    """A verdict that was given before, or None."""
+    try:
+        return msgspec.json.decode((_home(store, key) / "verdict.json").read_bytes(), type=Verdict)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def publish(store: Store, verdict: Verdict) -> Verdict:
+    """Seal a verdict; its consoles are beside it already."""
+    write(_home(store, verdict.key) / "verdict.json", msgspec.json.encode(verdict))
+    return verdict
+
+
+def home(store: Store, key: Key) -> Path:
+    """The folder of a verdict, made if need be."""
+    path = _home(store, key)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _home(store: Store, key: Key) -> Path:
+    return store.home(KIND, key)

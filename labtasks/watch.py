@@ -1,0 +1,104 @@
+"""Follow a running machine by the files it writes, until something decides its test.
+
+Reads what has grown since the last look: the console as named events, the verdict's channel as
+lines with the right nonce. Knows nothing of QEMU, or of what is good and what is bad.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labtasks.console import Console, Event
+from labtasks.events import ConsoleRules, EventName
+from labtasks.judge import Said, listen
+
+AFTERMATH = 1.0
+"""Seconds a machine is watched after something decisive: a backtrace follows a panic, and a panic
+may follow a verdict.
+"""
+
+_ONWARD = frozenset({EventName.LOADER, EventName.BANNER, EventName.READY, EventName.MISMATCH})
+"""Events after which the test goes on; any other decides it."""
+
+_MOST = 1 << 20
+"""Bytes read in one look."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One run, watched. `limit` are the bytes that make a flood, `text` a regex of the person's;
+    `echo` shows the console on the terminal.
+    """
+
+    console: Path
+    channel: Path
+    rules: ConsoleRules
+    nonce: str
+    limit: int
+    text: str = ""
+    echo: bool = False
+    events: list[Event] = field(default_factory=list)
+    said: Said = field(default_factory=Said)
+    flooded: bool = False
+    size: int = 0
+    _reader: Console = field(init=False)
+    _started: float = field(default_factory=time.monotonic)
+    _decisive: float | None = None
+
+    def __post_init__(self) -> None:
+        self._reader = Console(self.rules, watch=self.text)
+
+    def decided(self) -> bool:
+        """Whether the machine need not run on. Asked several times a second."""
+        self._look()
+        quiet = self._reader.quiet(self._now())
+        self._take([quiet] if quiet else [])
+        return self.flooded or self._waited() > AFTERMATH
+
+    def end(self) -> None:
+        """Read the rest: the machine has ended."""
+        while self._look():
+            pass
+        self._take(self._reader.end(self._now()))
+        self.said = self._heard(ended=True)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    def _waited(self) -> float:
+        return 0.0 if self._decisive is None else self._now() - self._decisive
+
+    def _look(self) -> int:
+        """Read what has been written since the last look, and how many bytes that was."""
+        data = self._read()
+        self._take(self._reader.feed(data, self._now()))
+        self.said = self._heard(ended=False)
+        if self.said.verdicts and self._decisive is None:
+            self._decisive = self._now()
+        return len(data)
+
+    def _take(self, events: list[Event]) -> None:
+        self.events += events
+        if self._decisive is None and any(e.name not in _ONWARD for e in events):
+            self._decisive = self._now()
+
+    def _heard(self, *, ended: bool) -> Said:
+        if not self.channel.exists():
+            return Said()
+        with self.channel.open("rb") as file:
+            return listen(file.read(_MOST), self.nonce, ended=ended)
+
+    def _read(self) -> bytes:
+        if self.flooded:
+            return b""
+        with self.console.open("rb") as file:
+            file.seek(self.size)
+            data = file.read(min(_MOST, self.limit - self.size + 1))
+        self.size += len(data)
+        self.flooded = self.size > self.limit
+        if self.echo:
+            os.write(1, data)
+        return data

@@ -1,0 +1,143 @@
+"""Real kernels of the demo OS, installed, booted under QEMU and judged."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from labtasks import main
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
+)
+
+TIP = 'options.kenv = "test=libctest"\n'
+"""A test that passes at the tip, where the probe's does not."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("trial") / "lab"
+    assert main.main(["init", str(directory)]) == 0
+    return directory
+
+
+def doit(lab: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run doit in a lab whose lab.toml says this besides."""
+    tables = "".join(f"{name.replace('__', '.')} = {value}\n" for name, value in settings.items())
+    text = f'repository = "demo"\nrecipe = "demo"\n{tables}'
+    (lab / "lab.toml").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def verdicts(lab: Path) -> list[dict]:
+    files = (lab / "cache" / "artifacts" / "verdict").glob("*/verdict.json")
+    return [json.loads(p.read_text()) for p in sorted(files, key=lambda p: p.stat().st_mtime)]
+
+
+def test_good_and_bad_commits_are_told_apart_and_booted_once(lab):
+    good = doit(lab, "test:good:test")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "good: all tests passed" in good.stdout
+    bad = doit(lab, "test:bad")
+    assert bad.returncode != 0
+    assert "test probetest FAILED: probetest: probe:" in bad.stdout
+    held = verdicts(lab)
+    assert [v["outcome"] for v in held] == ["good", "bad"]
+    assert all(Path(v["runs"][0]["console"]).stat().st_size < 100_000 for v in held)
+    again = doit(lab, "test:good:test")
+    assert again.returncode == 0
+    assert verdicts(lab) == held
+
+
+def test_a_commit_that_changes_nothing_installed_inherits_the_verdict(lab):
+    doit(lab, "test:good")
+    before = verdicts(lab)
+    ran = doit(lab, "test:good~0", "test:" + _documentation_only(lab))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert verdicts(lab) == before
+
+
+def _documentation_only(lab: Path) -> str:
+    """The first commit after `good`, which changes its README."""
+    done = subprocess.run(
+        ["git", "-C", lab / "cache" / "demo", "rev-list", "--reverse", "good..bad", "--", "README"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "outcome", "reason"),
+    [
+        ("test=libctest", "good", "good: all tests passed"),
+        ("test.panic", "other-failure", "panic"),
+        ("test.trap", "other-failure", "trap"),
+        ("test.reboot", "other-failure", "silent-reboot"),
+        ("test.hang", "other-failure", "silence"),
+        ("panic.halt test.panic", "other-failure", "panic"),
+    ],
+)
+def test_failures_are_told_apart(lab, variables, outcome, reason):
+    ran = doit(
+        lab, "test:HEAD", options__kenv=f'"{variables}"', test__silence="3", test__timeout="60"
+    )
+    assert (ran.returncode == 0) == (outcome == "good")
+    last = verdicts(lab)[-1]
+    assert last["outcome"] == outcome
+    assert last["reason"].startswith(reason), last["reason"]
+
+
+def test_only_the_described_failure_is_bad(lab):
+    described = {"test__bad": '["panic"]', "options__kenv": '"test.panic"'}
+    doit(lab, "test:HEAD", **described)
+    assert verdicts(lab)[-1]["outcome"] == "bad"
+    doit(lab, "test:HEAD", test__text='"no such words"', **described)
+    assert verdicts(lab)[-1]["outcome"] == "other-failure"
+    doit(lab, "test:HEAD", test__bad='["panic"]')
+    assert verdicts(lab)[-1]["outcome"] == "other-failure"
+
+
+def test_a_machine_without_a_root_cannot_be_tested(lab):
+    doit(lab, "test:HEAD", vm__other__arguments=f'["-initrd", "{lab}/lab.toml"]')
+    last = verdicts(lab)[-1]
+    assert (last["outcome"], last["vm"]) == ("untestable", "other")
+    assert last["reason"].startswith("mountroot")
+
+
+def test_a_script_of_the_persons_own_is_what_init_runs(lab):
+    (lab / "my.rc").write_text("run /bin/echo from-my-script\ntest libctest\n")
+    ran = doit(lab, "test:HEAD", test__script='"my.rc"')
+    assert ran.returncode == 0, ran.stdout
+    assert "from-my-script" in Path(verdicts(lab)[-1]["runs"][0]["console"]).read_text()
+
+
+def test_a_flood_is_bounded(lab):
+    ran = doit(lab, "test:HEAD", test__bytes="4096", test__bad='["flood"]')
+    assert ran.returncode != 0
+    last = verdicts(lab)[-1]
+    assert last["outcome"] in ("bad", "other-failure")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        (["test:HEAD:nowhere"], {}, "no VM is called 'nowhere'"),
+        (["test:HEAD"], {"test__script": '"missing.sh"'}, "missing.sh"),
+        (["test:HEAD"], {"test__bad": '["panik"]'}, "'panik'"),
+        (["test:HEAD"], {"test__text": '"("'}, "a Python regex"),
+        (["test:HEAD"], {"test__tiemout": "3"}, "timeout"),
+    ],
+)
+def test_mistakes_are_refused(lab, words, settings, said):
+    ran = doit(lab, *words, **settings)
+    assert ran.returncode != 0
+    assert said in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
