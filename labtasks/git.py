@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
@@ -163,6 +164,37 @@ class Repository:
         """Whether `new` descends from `old` (or is it)."""
         argv = ["git", f"--git-dir={self.git_dir}", "merge-base", "--is-ancestor", old, new]
         return process.query(argv).code == 0
+
+    def between(
+        self,
+        bad: CommitId,
+        goods: Collection[CommitId],
+        *,
+        first_parent: bool = False,
+        paths: tuple[str, ...] = (),
+    ) -> dict[CommitId, tuple[CommitId, ...]]:
+        """Commits that `bad` descends from and no good one does, newest first, with their parents.
+
+        With `paths`, only those that touch them, and their nearest such ancestors as parents; with
+        `first_parent` each has one parent at most.
+        """
+        option = ["--first-parent"] if first_parent else []
+        asked = "".join(f"{line}\n" for line in (bad, *(f"^{good}" for good in goods)))
+        raw = self._git(
+            "rev-list", "--parents", *option, "--stdin", "--", *paths, data=asked.encode()
+        )
+        lines = [[CommitId(word) for word in line.split()] for line in raw.decode().splitlines()]
+        return {ids[0]: tuple(ids[1:2] if first_parent else ids[1:]) for ids in lines}
+
+    def merge_bases(self, one: CommitId, others: Collection[CommitId]) -> tuple[CommitId, ...]:
+        """The newest common ancestors of a commit and several others taken together: before a
+        search whose good commits are no ancestors of the bad one, git tests these.
+        """
+        argv = ["git", f"--git-dir={self.git_dir}", "merge-base", "--all", one, *others]
+        answer = process.query(argv)
+        if answer.code > 1:  # 1: there are none
+            raise UserError(f"git: {answer.error.strip()}", hint="`git fsck` in the repository")
+        return tuple(CommitId(line) for line in answer.text.split())
 
     def read(self, tree: TreeId, path: str) -> str:
         """A file's text in a tree; empty when it is not there."""

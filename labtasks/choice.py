@@ -1,0 +1,137 @@
+"""Which commit a search tests next: the one that tells most per second of waiting.
+
+Information is what a verdict is expected to tell (binary entropy of the split); seconds come from
+whoever knows what is built already. Knows the search, and nothing of how a cost comes about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from labtasks import graph as commits
+from labtasks.git import CommitId
+from labtasks.search import Search, Verdict
+
+SHARE = 0.25
+"""A commit may be chosen only when its smaller side is at least this part of the best split's."""
+
+_GRAIN = 4095
+"""Steps in which prior weights are told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The next commit to test: `commit`, of the class named `root`, and why it was chosen.
+
+    `bits` is what its verdict tells, `odds` the probability that it is bad, `seconds` the expected
+    cost, `testable` the probability that it can be tested at all.
+    """
+
+    commit: CommitId
+    root: CommitId
+    bits: float
+    odds: float
+    seconds: float = 1.0
+    testable: float = 1.0
+
+    @property
+    def smaller(self) -> float:
+        """The part of what is in question that is decided at the least."""
+        return min(self.odds, 1 - self.odds)
+
+    @property
+    def rate(self) -> float:
+        """Expected bits per second."""
+        return self.bits * self.testable / self.seconds if self.seconds else math.inf
+
+
+def choose(
+    search: Search,
+    cost: Callable[[CommitId], float] = lambda _commit: 1.0,
+    prior: Mapping[CommitId, float] | None = None,
+) -> Choice | None:
+    """The next commit to test; None when the search is done.
+
+    Most expected information per expected second, among those whose split is near enough to the
+    best. `cost` gives seconds to a commit's verdict, 0 when it is known already; it is asked once
+    for each commit that is eligible. `prior` weighs each commit's chance of being the culprit
+    (equal when it is not given; 1 for a commit it lacks).
+    """
+    near = commits.distances(search.graph.parents, search.open, search.skipped)
+    priced = [
+        replace(choice, commit=commit, seconds=seconds)
+        for choice in _eligible(search, prior, _testable(search, near))
+        for seconds, commit in [_cheapest(search.graph.members[choice.root], cost)]
+    ]
+    # what lies beside an untestable commit often is untestable too; a known verdict is not
+    away = [c for c in priced if not c.seconds or near.get(c.root) != 1]
+    return min(away or priced, key=lambda c: (-c.rate, -c.bits, c.root), default=None)
+
+
+def _cheapest(
+    members: tuple[CommitId, ...], cost: Callable[[CommitId], float]
+) -> tuple[float, CommitId]:
+    """The commit of a class that costs least, the root if it is one of several."""
+    return min(((cost(commit), commit) for commit in members), key=lambda pair: pair[0])
+
+
+def _testable(search: Search, near: Mapping[CommitId, int]) -> dict[CommitId, float]:
+    """The chance that a commit can be tested, from its distance to those that could not.
+
+    What breaks a build breaks a run of commits, as likely as not twice as long as it is known to
+    be; what lies between two untestable commits most likely is of one run with them.
+    """
+    run = commits.hull(search.graph.parents, search.open, search.skipped & set(search.open))
+    skips = len(run & search.skipped)
+    return {
+        commit: steps / (steps + len(run)) / (1 + skips if commit in run else 1)
+        for commit, steps in near.items()
+    }
+
+
+def _eligible(
+    search: Search, prior: Mapping[CommitId, float] | None, chances: Mapping[CommitId, float]
+) -> list[Choice]:
+    """Testable commits that split nearly as well as the most promising one, not yet priced."""
+    weights = _whole(search, prior) if prior else None
+    reached = commits.reach(search.graph.parents, search.open, weights)
+    total = reached[search.bad]
+    choices = [
+        Choice(
+            commit=commit,
+            root=commit,
+            bits=_entropy(reached[commit] / total),
+            odds=reached[commit] / total,
+            testable=chances.get(commit, 1.0),
+        )
+        for commit in search.testable
+    ]
+    best = max(choices, key=lambda c: c.bits * c.testable, default=None)
+    return [c for c in choices if best and c.smaller >= SHARE * best.smaller]
+
+
+def _whole(search: Search, prior: Mapping[CommitId, float]) -> dict[CommitId, int]:
+    """Prior weights as whole numbers from 1: nobody is beyond suspicion."""
+    found = {c: prior.get(c, 1.0) for c in search.open}
+    most = max(found.values()) or 1.0
+    return {commit: max(1, round(_GRAIN * value / most)) for commit, value in found.items()}
+
+
+def _entropy(part: float) -> float:
+    """Bits that a yes with probability `part` tells."""
+    if not 0 < part < 1:
+        return 0.0
+    return -(part * math.log2(part) + (1 - part) * math.log2(1 - part))
+
+
+def after(
+    search: Search,
+    commit: CommitId,
+    cost: Callable[[CommitId], float] = lambda _commit: 1.0,
+    prior: Mapping[CommitId, float] | None = None,
+) -> tuple[Choice | None, Choice | None]:
+    """What will be next if `commit`, one in question, turns out good, and if bad."""
+    good, bad = (search.tell(commit, verdict) for verdict in (Verdict.GOOD, Verdict.BAD))
+    return choose(good, cost, prior), choose(bad, cost, prior)
