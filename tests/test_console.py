@@ -46,6 +46,26 @@ DECISIVE = {
         "single-user",
         "Enter full pathname of shell or RETURN for /bin/sh:",
     ),
+    "linux-exit": (
+        "panic",
+        "[    0.740017] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000300",
+    ),
+    "linux-good": ("shutdown", "[    0.708017] reboot: System halted"),
+    "linux-hang": ("silence", "[    1.412202] clocksource: Switched to clocksource tsc"),
+    "linux-login": ("login", "box login:"),
+    "linux-mountroot": (
+        "mountroot",
+        (
+            "[    0.417538] Kernel panic - not syncing: "
+            "VFS: Unable to mount root fs on unknown-block(0,0)"
+        ),
+    ),
+    "linux-panic": ("panic", "[    0.613693] Kernel panic - not syncing: sysrq triggered crash"),
+    "linux-reset": ("shutdown", "[    0.618256] sysrq: Resetting"),
+    "linux-trap": (
+        "trap",
+        "[    0.638376] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+    ),
     "demo-bad": ("shutdown", "Powering off."),
     "demo-good": ("shutdown", "Powering off."),
     "demo-hang": ("silence", "Mounted root from ustarfs: 36 files"),
@@ -159,6 +179,15 @@ def test_a_trap_becomes_a_panic(name: str) -> None:
     assert (trap.message, trap.cpu, trap.backtrace) == ("page fault", 0, ())
     assert (panic.message, panic.cpu) == ("page fault", 0)
     assert len(panic.backtrace) > 2
+
+
+def test_details_of_a_linux_oops() -> None:
+    trap, panic = read("linux-trap", [bytes_of("linux-trap")])[2:4]
+    assert (trap.name, trap.cpu, len(trap.backtrace)) == ("trap", 0, 10)
+    assert trap.message == "kernel NULL pointer dereference, address: 0000000000000000"
+    assert trap.backtrace[0].endswith("RIP: 0010:lkdtm_EXCEPTION+0x2/0xa")
+    assert trap.backtrace[1].endswith("? direct_entry+0xa5/0xbb")
+    assert (panic.name, panic.message) == ("panic", "Fatal exception")
 
 
 def test_what_only_looks_like_a_panic() -> None:
