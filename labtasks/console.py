@@ -25,6 +25,7 @@ SETTLE = 2.0
 _BLOCK = 1 << 16
 # Where the cursor goes back, another line begins: loaders draw with \r and \b.
 _LINE = re.compile(rb"[^\n\r\b]+")
+_BREAK = re.compile(rb"[\n\r\b]")
 _UNSEEN = re.compile(
     rb"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]"
     rb"(?:(?<=\x1b)(?:"
@@ -173,7 +174,11 @@ class Console:
         """What the next bytes show. `at_seconds` is the time since the machine was started."""
         found: list[Event] = []
         for start in range(0, len(data), _BLOCK):
-            found.extend(self._block(data[start : start + _BLOCK], at_seconds))
+            block = data[start : start + _BLOCK]
+            if len(self._tail) == LIMIT and not _BREAK.search(block):
+                self._fed += len(block)  # more of a line that is too long
+            else:
+                found.extend(self._block(block, at_seconds))
         if data:
             self._heard, self._quiet = at_seconds, False
         return found

@@ -96,7 +96,7 @@ class Judged:
 
 def described(events: Sequence[str] = (), pattern: str = "") -> Described:
     """A person's description of the failure, checked. Raises UserError."""
-    known = [BAD_VERDICT, *_DESCRIBABLE]
+    known = [BAD_VERDICT, *(name.value for name in _DESCRIBABLE)]
     for name in events:
         if name not in known:
             raise UserError(f"no failure is called {name!r}", hint=config.nearest(name, known))
