@@ -20,7 +20,12 @@ AFTERMATH = 1.0
 may follow a verdict.
 """
 
-_ONWARD = frozenset({EventName.LOADER, EventName.BANNER, EventName.READY, EventName.MISMATCH})
+_ONWARD = frozenset(
+    {
+        EventName.LOADER, EventName.BANNER, EventName.READY, EventName.LOGIN,
+        EventName.MISMATCH, EventName.SHUTDOWN,
+    }
+)  # fmt: skip
 """Events after which the test goes on; any other decides it."""
 
 _MOST = 1 << 20
