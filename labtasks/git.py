@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
@@ -148,17 +148,31 @@ class Repository:
         """Every path that differs, without rename detection."""
         if old == new:
             return ()
-        raw = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new).decode(
-            errors="surrogateescape"
+        return self.diffs([(old, new)]).get((old, new), ())
+
+    def diffs(
+        self, pairs: Iterable[tuple[TreeId, TreeId]]
+    ) -> dict[tuple[TreeId, TreeId], tuple[Change, ...]]:
+        """Every path that differs within each pair of trees, asked in one go; equal trees are
+        left out.
+        """
+        asked = "".join(f"{old} {new}\n" for old, new in pairs if old != new)
+        raw = self._git(
+            "diff-tree", "-r", "-z", "--raw", "--no-renames", "--stdin", data=asked.encode()
         )
-        fields = raw.split("\0")
-        changes = []
-        for meta, path in zip(fields[0:-1:2], fields[1::2], strict=True):
+        found: dict[tuple[TreeId, TreeId], list[Change]] = {}
+        changes: list[Change] = []
+        fields = iter(raw.decode(errors="surrogateescape").split("\0")[:-1])
+        for field in fields:
+            header, _, meta = field.rpartition("\n")
+            if header:
+                old, new = map(TreeId, header.split(" "))
+                changes = found.setdefault((old, new), [])
             before, mode, _, blob, status = meta.split(" ")
             turned = status[0] == "M" and before.lstrip(":") != mode
             letter = "T" if turned else status[0]
-            changes.append(Change(status=letter, path=path, mode=mode, blob=blob))
-        return tuple(changes)
+            changes.append(Change(status=letter, path=next(fields), mode=mode, blob=blob))
+        return {pair: tuple(listed) for pair, listed in found.items()}
 
     def is_ancestor(self, old: CommitId, new: CommitId) -> bool:
         """Whether `new` descends from `old` (or is it)."""
@@ -185,6 +199,21 @@ class Repository:
         )
         lines = [[CommitId(word) for word in line.split()] for line in raw.decode().splitlines()]
         return {ids[0]: tuple(ids[1:2] if first_parent else ids[1:]) for ids in lines}
+
+    def about(self, ids: Collection[CommitId]) -> dict[CommitId, Commit]:
+        """What each of some commits is, asked in one go."""
+        if not ids:
+            return {}
+        form = "--format=%H%x00%T%x00%ct%x00%s"
+        asked = "".join(f"{one}\n" for one in ids)
+        raw = self._git("log", "--no-walk=unsorted", form, "--stdin", data=asked.encode())
+        found = {}
+        for line in raw.decode(errors="replace").splitlines():
+            one, tree, date, subject = line.split("\0")
+            found[CommitId(one)] = Commit(
+                id=CommitId(one), tree=TreeId(tree), date=int(date), subject=subject
+            )
+        return found
 
     def merge_bases(self, one: CommitId, others: Collection[CommitId]) -> tuple[CommitId, ...]:
         """The newest common ancestors of a commit and several others taken together: before a

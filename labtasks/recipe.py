@@ -62,10 +62,13 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Abi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What kernel and world agree on; a difference is said out loud."""
+    """What kernel and world agree on; a difference is said out loud. `errors` are what a kernel's
+    build says when the world below it is too old.
+    """
 
     version: Version | None = None
     paths: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,7 +182,7 @@ def load(path: Path) -> Recipe:
     patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
     if recipe.abi.version:
         patterns.append(recipe.abi.version.pattern)
-    for pattern in (*recipe.errors, *patterns):
+    for pattern in (*recipe.errors, *recipe.abi.errors, *patterns):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -247,7 +250,7 @@ def bind(
         where = found.version
         if where:
             where = Version(file=fill(where.file, names, path), pattern=where.pattern)
-        return Abi(version=where, paths=tuple(fill(t, names, path) for t in found.paths))
+        return Abi(version=where, paths=tuple(fill(t, names, path) for t in found.paths), errors=found.errors)
 
     return Bound(
         name=path.stem,

@@ -34,8 +34,9 @@ _TRIES = 3
 """How often a run is begun again when the host failed it."""
 
 
-def test(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Verdict:
-    """The verdict on an installed kernel, given before or now.
+def test(lab: Lab, store: Store, want: Wanted, vm: str, request: Request, *, again: int = 0) -> Verdict:
+    """The verdict on an installed kernel, given before or now. `again` asks for one more run of the
+    same contents: its number, counted from 1.
 
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
@@ -49,7 +50,7 @@ def test(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Ver
     install = produce(lab, store, want, request)
     below = root_under(lab, want)
     root = produce(lab, store, below, request) if below else None
-    inputs = verdict.inputs_of(lab, vm, root, install)
+    inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
     name = f"test:{want.commit.short}:{vm}"
     with store.lock(verdict.KIND, key, name):

@@ -59,8 +59,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return next((r.console for r in self.runs if r.outcome == self.outcome), "")
 
 
-def inputs_of(lab: Lab, vm: str, root: Manifest | None, install: Manifest) -> Inputs:
-    """Everything that decides a verdict: what is booted, in what machine, and the test."""
+def inputs_of(
+    lab: Lab, vm: str, root: Manifest | None, install: Manifest, again: int = 0
+) -> Inputs:
+    """Everything that decides a verdict: what is booted, in what machine, the test, and which run
+    of several it is.
+    """
     test = lab.settings.test
     return (
         ("root", root.digest if root else ""),
@@ -73,6 +77,7 @@ def inputs_of(lab: Lab, vm: str, root: Manifest | None, install: Manifest) -> In
         ("silence", f"{test.silence:g}"),
         ("bytes", str(test.bytes)),
         ("repeats", str(test.repeats)),
+        ("again", str(again)),
     )
 
 

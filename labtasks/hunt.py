@@ -1,0 +1,316 @@
+"""A bisect, from two ends to a proved culprit, with nobody at the keyboard.
+
+    ends verified -> commits that cannot matter folded -> next by information per second ->
+    built, booted, judged -> ... -> culprit -> culprit and parents built clean and tested again
+
+Everything found is in the journal before the next step begins, so that a killed hunt goes on where
+it was. The next builds are made while a test runs. Knows nothing of command lines or of reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from labtasks import choice, flaky, graph, proof
+from labtasks.ahead import Ahead
+from labtasks.error import UserError, say
+from labtasks.flaky import Rates, Series
+from labtasks.git import Commit, CommitId
+from labtasks.graph import Graph
+from labtasks.journal import Journal
+from labtasks.judge import Outcome
+from labtasks.lab import Lab
+from labtasks.outlook import Outlook
+from labtasks.probe import Finding, Prober
+from labtasks.progress import Culprit, Proof, Start, State, Told
+from labtasks.search import Search, Verdict
+from labtasks.store import Store
+
+_MOST_RUNS = 200
+"""Runs of one commit after which a flaky test is given up as undecidable."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Hunt:
+    """One bisect under way. `repeats` is how many runs must pass, 0 to find out; `error` is the
+    chance of a wrong verdict that a step may have then.
+    """
+
+    lab: Lab
+    store: Store
+    journal: Journal
+    prober: Prober
+    repeats: int = 1
+    error: float = flaky.ERROR
+    ahead: Ahead | None = None
+    rates: Rates = field(default_factory=Rates)
+    kernels: Outlook = field(init=False)
+    worlds: Outlook = field(init=False)
+    test_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.kernels = Outlook(lab=self.lab, store=self.store, kind="kernel")
+        self.worlds = Outlook(lab=self.lab, store=self.store, kind="world")
+        if self.repeats:
+            self.rates = Rates(steady=1.0)
+
+    @property
+    def state(self) -> State:
+        """What the journal says so far."""
+        return self.journal.state
+
+    @cached_property
+    def begin(self) -> Start:
+        """The bisect's start."""
+        return self.state.begun()
+
+    @cached_property
+    def parents(self) -> dict[CommitId, tuple[CommitId, ...]]:
+        """The commits between the ends, newest first, with their parents."""
+        begin = self.begin
+        return self.lab.repository.between(
+            begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
+        )
+
+    @cached_property
+    def about(self) -> dict[CommitId, Commit]:
+        """What these commits and their parents are."""
+        everyone = {*self.parents, *(p for above in self.parents.values() for p in above)}
+        return self.lab.repository.about([*everyone, *self.begin.goods, self.begin.bad])
+
+    def run(self) -> State:
+        """The whole bisect, or what is left of it. Raises UserError, InfraError."""
+        self._verify_ends()
+        while True:
+            found = self._search()
+            if found.culprit and (len(found.culprit.commits) > 1 or self._prove(found.culprit)):
+                return self.state
+
+    def folded(self) -> Graph:
+        """The commits in question, those that cannot matter folded into their parents' classes."""
+        if self._unfolded:
+            return graph.graph(self.parents)
+        idle = self.kernels.cannot_matter(self.parents, self.about)
+        if self.prober.world is None:
+            idle &= self.worlds.cannot_matter(self.parents, self.about)
+        return graph.graph(self.parents, idle)
+
+    @property
+    def _unfolded(self) -> bool:
+        """Whether a proof has shown that folding was wrong here."""
+        return any(not p.agrees for p in self.state.proofs)
+
+    def _verify_ends(self) -> None:
+        """Both ends are what the person said. Raises UserError when one is not."""
+        begin, told = self.begin, {t.commit: t for t in self.state.told}
+        terms = begin.terms
+        for commit, wanted in ((begin.bad, Verdict.BAD), *((g, Verdict.GOOD) for g in begin.goods)):
+            about = self.about[commit]
+            if commit in told:
+                self._recall(told[commit])
+            if commit not in told or not self.kernels.built:
+                found = self._tested(about, Series(), why=f"the {terms.word(wanted)} end")
+                if found is not wanted and commit == begin.bad and self.prober.world:
+                    say(f"{about.short} is not {terms.new} on the pinned world: each its own then")
+                    self.prober = self._own_worlds()
+                    found = self._tested(about, Series(), why=f"the {terms.word(wanted)} end")
+                if found is not wanted:
+                    last = self.state.told[-1]
+                    raise UserError(
+                        f"{about.short} is not {terms.word(wanted)}: {last.reason}",
+                        hint="a bisect needs ends that the test tells apart: look at the console "
+                        f"{last.facts.get('console', '')}",
+                    )
+
+    def _recall(self, told: Told) -> None:
+        if told.facts.get("world") == told.commit[:12] and told.commit == self.begin.bad:
+            self.prober = self._own_worlds()
+
+    def _own_worlds(self) -> Prober:
+        old = self.prober
+        return Prober(lab=old.lab, store=old.store, vm=old.vm, request=old.request)
+
+    def _search(self) -> State:
+        """Test until nothing is left in question; the culprit is in the journal then."""
+        place = self.folded()
+        self._announce(place)
+        while True:
+            search = self._replayed(place)
+            if search.done:
+                break
+            best = choice.choose(search, self._price)
+            if best is None:
+                break
+            why = self._why(search, best)
+            if self.ahead:
+                self.ahead.prepare(self._next_ones(search, best.root))
+            self._tested(self.about[best.commit], Series(), why=why)
+            left = self._replayed(place)
+            say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
+        if self.ahead:
+            self.ahead.stop()
+        chance = self._probability(place)
+        self.journal.add(Culprit(commits=search.culprits(), probability=round(chance, 4)))
+        return self.state
+
+    def _announce(self, place: Graph) -> None:
+        total, classes = len(self.parents), len(place.parents)
+        idle = f", {total - classes} of which cannot matter" if total > classes else ""
+        say(f"bisect: {total} commits in question{idle}")
+
+    def _replayed(self, place: Graph) -> Search:
+        return self.state.search(place)
+
+    def _why(self, search: Search, best: choice.Choice) -> str:
+        smaller = round(best.smaller * search.remaining)
+        return f"splits {search.remaining} into {smaller} and {search.remaining - smaller}" + (
+            f", expected to take {best.seconds:.0f} s" if best.seconds else ", and is known"
+        )
+
+    def _price(self, commit: CommitId) -> float:
+        """Seconds until a commit's verdict, 0 when it is known."""
+        about = self.about[commit]
+        if self.prober.known(about):
+            return 0.0
+        build = self.kernels.seconds(about.tree)
+        if self.prober.world_for(about)[0] is None:
+            build += self.worlds.seconds(about.tree)
+        return build + max(self.test_seconds, 0.1)
+
+    def _next_ones(self, search: Search, root: CommitId) -> Iterator[Commit]:
+        """What will be tested after this one, the likelier first."""
+        for one in choice.after(search, root, self._price):
+            if one and one.seconds:
+                yield self.about[one.commit]
+
+    def _tested(self, commit: Commit, series: Series, *, why: str) -> Verdict:
+        """Test a commit until it is decided, and write that down."""
+        say(f"{commit.short} {commit.subject}")
+        say(f"  {why}")
+        bad_end = commit.id == self.begin.bad
+        while True:
+            found = self.prober.probe(commit, again=series.runs)
+            self._learn(found)
+            verdict = self._verdict(found)
+            if verdict is Verdict.SKIP:
+                break
+            series = series.then(failed=verdict is Verdict.BAD)
+            decided = self._decided(series, bad_end=bad_end)
+            if decided is not None:
+                verdict = Verdict.BAD if decided else Verdict.GOOD
+                break
+        self._write(found, verdict, series, why)
+        return verdict
+
+    def _decided(self, series: Series, *, bad_end: bool) -> bool | None:
+        """Whether a series shows its commit to be bad; None while it must go on."""
+        if self.repeats:
+            return True if series.fails else False if series.passes >= self.repeats else None
+        if series.runs >= _MOST_RUNS:
+            return series.fails > 0
+        if not bad_end:
+            return flaky.decided(series, self.rates, self.error)
+        learned = Rates().learn(series, bad=True)
+        known = flaky.calibrated(learned, self.error)
+        if known:
+            self.rates = learned
+        return known
+
+    def _verdict(self, found: Finding) -> Verdict:
+        if found.outcome in (Outcome.GOOD, Outcome.BAD):
+            return self.begin.terms.judge(passed=found.outcome is Outcome.GOOD)
+        return Verdict.SKIP
+
+    def _learn(self, found: Finding) -> None:
+        """Later forecasts know what was built for this one."""
+        if found.kernel:
+            self.kernels.learn(found.kernel)
+            for world in self.store.all("world"):
+                self.worlds.learn(world)
+        if found.test_seconds:
+            self.test_seconds = found.test_seconds
+
+    def _write(self, found: Finding, verdict: Verdict, series: Series, why: str) -> None:
+        kernel, told = found.kernel, found.verdict
+        facts = {
+            "why": why,
+            "world": found.world,
+            "rung": kernel.rung if kernel else "",
+            "reused": kernel.why if kernel else "",
+            "build_seconds": f"{found.build_seconds:.1f}",
+            "test_seconds": f"{found.test_seconds:.1f}",
+            "console": told.console if told else "",
+        }
+        word = self.begin.terms.word(verdict)
+        took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""
+        took += f"tested in {found.test_seconds:.1f} s" if found.test_seconds else found.how
+        say(f"  {word}: {found.reason} ({took})")
+        self.journal.add(
+            Told(
+                commit=found.commit.id,
+                verdict=verdict,
+                outcome=found.outcome,
+                reason=found.reason,
+                digest=kernel.digest if kernel else "",
+                seconds=round(found.build_seconds + found.test_seconds, 3),
+                how=found.how,
+                fails=series.fails,
+                passes=series.passes,
+                facts=facts,
+            )
+        )
+
+    def _probability(self, place: Graph) -> float:
+        """How probable it is that the named culprit is right, repeated tests considered."""
+        if self.repeats:
+            return 1.0
+        tested = {
+            t.commit: Series(fails=t.fails, passes=t.passes)
+            for t in self.state.told
+            if t.commit in place.place and t.fails + t.passes and t.commit != self.begin.bad
+        }
+        chances = flaky.posterior(place, tested, self.rates)
+        search = self._replayed(place)
+        return sum(chances.get(root, 0.0) for root in search.culprits())
+
+    def _prove(self, culprit: Culprit) -> bool:
+        """Build the culprit and its parents clean and aligned, and test them again. False when
+        that disagrees: the wrong verdicts are taken back, and the search goes on.
+        """
+        done = {p.commit for p in self.state.proofs if p.agrees}
+        agrees = True
+        one = self.about[culprit.commits[0]]
+        parents = [self.about[p] for p in self.parents.get(one.id, ())]
+        for commit, wanted in ((one, Verdict.BAD), *((p, Verdict.GOOD) for p in parents)):
+            if commit.id in done:
+                continue
+            started = time.monotonic()
+            say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
+            found = proof.again(self.prober, commit)
+            verdict = self._verdict(found)
+            same = verdict is wanted
+            word = self.begin.terms.word(verdict)
+            say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")
+            self.journal.add(
+                Proof(
+                    commit=commit.id,
+                    verdict=verdict,
+                    agrees=same,
+                    reason=found.reason,
+                    digest=found.kernel.digest if found.kernel else "",
+                    seconds=round(time.monotonic() - started, 3),
+                )
+            )
+            if not same:
+                agrees = False
+                self._correct(found, verdict)
+        return agrees
+
+    def _correct(self, found: Finding, verdict: Verdict) -> None:
+        """What the clean build says stands; what was said of this commit before does not."""
+        if any(told.commit == found.commit.id for told in self.state.told):
+            self.journal.undo(found.commit.id, "a clean build says otherwise")
+        self._write(found, verdict, Series(), "built clean")

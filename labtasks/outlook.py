@@ -1,0 +1,94 @@
+"""What building a commit would come to, told beforehand from the traces of what is built.
+
+Which commits cannot matter, because nothing that the builds at hand read differs from their
+parents; and how many seconds a commit's verdict will cost. A forecast: what is built in the end
+decides for itself what it may skip. Knows nothing of searches or tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from labtasks import reuse, source
+from labtasks.git import Change, Commit, CommitId, TreeId
+from labtasks.lab import Lab
+from labtasks.store import Manifest, Store
+from labtasks.trace import Trace
+
+
+@dataclass(slots=True, kw_only=True)
+class Outlook:
+    """The artifacts of one kind that are built, with what their builds read.
+
+    `whole` are the seconds of a clean build, 0 while none is known.
+    """
+
+    lab: Lab
+    store: Store
+    kind: str
+    built: list[tuple[Manifest, Trace]] = field(default_factory=list)
+    whole: float = 0.0
+    rate: float = 0.0
+    fixed: float = 0.0
+    _seconds: dict[tuple[str, TreeId], float] = field(default_factory=dict)
+
+    def learn(self, manifest: Manifest) -> None:
+        """Take one more artifact into account; what it was derived from is read as its trace."""
+        held = self.store.all(self.kind)
+        self.rate, self.fixed = reuse.learned(held)
+        self.whole = max((m.seconds for m in held if m.rung == "clean"), default=self.whole)
+        if any(known.stack[0] == manifest.stack[0] for known, _ in self.built):
+            return
+        trace = self.store.trace(manifest)
+        if trace and not trace.problems:
+            self.built.append((manifest, trace))
+
+    def cannot_matter(
+        self, parents: Mapping[CommitId, tuple[CommitId, ...]], about: Mapping[CommitId, Commit]
+    ) -> set[CommitId]:
+        """Commits that differ from each of their parents in nothing that any of the builds read
+        or looked for. Empty while nothing traced is built.
+        """
+        if not self.built:
+            return set()
+        repository = self.lab.repository
+        pairs = {
+            commit: [(about[parent].tree, about[commit].tree) for parent in above]
+            for commit, above in parents.items()
+        }
+        diffs = repository.diffs(pair for some in pairs.values() for pair in some)
+        return {
+            commit
+            for commit, some in pairs.items()
+            if some and not any(self._seen(old, new, diffs.get((old, new), ())) for old, new in some)
+        }
+
+    def _seen(self, old: TreeId, new: TreeId, diff: tuple[Change, ...]) -> bool:
+        return any(self._jobs(trace, old, new, diff) for _, trace in self.built)
+
+    def _jobs(self, trace: Trace, old: TreeId, new: TreeId, diff: Iterable[Change]) -> list[str]:
+        """The jobs that would see a difference between two trees."""
+        vanished, appeared = source.directories(self.lab.repository, diff, old, new)
+        changes = [(c.status, f"src/{c.path}") for c in diff]
+        gone = frozenset(f"src/{p}" for p in vanished)
+        new_ones = frozenset(f"src/{p}" for p in appeared)
+        return list(trace.touched(changes, gone, new_ones))
+
+    def seconds(self, tree: TreeId) -> float:
+        """What building a tree will cost on the best base there is."""
+        return min((self._on(m, trace, tree) for m, trace in self.built), default=self.whole)
+
+    def _on(self, manifest: Manifest, trace: Trace, tree: TreeId) -> float:
+        known = self._seconds.get((manifest.stack[0], tree))
+        if known is None:
+            old = TreeId(manifest.built_from)
+            diff = self.lab.repository.diff(old, tree)
+            jobs = len(self._jobs(trace, old, tree, diff))
+            anew = any(f"src/{c.path}" in trace.rules for c in diff)
+            checks = self.lab.recipe.parts[self.kind].checks_commands == "yes"
+            known = self.fixed + self.rate * jobs if jobs else 0.0
+            if anew and not checks:
+                known = self.whole or known
+            self._seconds[manifest.stack[0], tree] = known
+        return known

@@ -1,0 +1,129 @@
+"""One commit, built as cheaply as is safe, booted and judged: what a bisect asks again and again.
+
+A kernel is tried on the pinned world first. Where the ABI rules say that the two may not fit, or
+the run fails in the way that a mismatched world fails, the commit's own world is built and it is
+tried again. Knows nothing of searches: it says what it found.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from labtasks import abi, key, trial, verdict
+from labtasks.artifact import Request, produce
+from labtasks.error import BuildError, UserError, say
+from labtasks.git import Commit
+from labtasks.judge import Outcome
+from labtasks.key import World
+from labtasks.lab import Lab
+from labtasks.store import Manifest, Store
+from labtasks.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found of a commit, and at what cost. `verdict` and `kernel` are None when it does
+    not build; `world` is the commit whose world it ran on. Seconds are wall time.
+    """
+
+    commit: Commit
+    outcome: Outcome
+    reason: str
+    how: str
+    world: str = ""
+    kernel: Manifest | None = None
+    verdict: Verdict | None = None
+    build_seconds: float = 0.0
+    test_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prober:
+    """Builds and tests commits in one VM. `world` is pinned, or each commit's own where None."""
+
+    lab: Lab
+    store: Store
+    vm: str
+    request: Request
+    world: World = None
+
+    def world_for(self, commit: Commit) -> tuple[World, str]:
+        """The world a commit's kernel is tried on first, and why if it is not the pinned one."""
+        if not isinstance(self.world, Commit):
+            return self.world, ""
+        try:
+            notes = abi.check_pin(self.lab, self.world, commit, force=False)
+        except UserError:
+            return None, f"it does not descend from {self.world.short}"
+        return (None, notes[0]) if notes else (self.world, "")
+
+    def probe(self, commit: Commit, *, again: int = 0) -> Finding:
+        """Build, boot and judge a commit. `again` counts further runs of the same contents.
+
+        Raises UserError for what concerns the lab and not the commit, InfraError when the host
+        failed.
+        """
+        world, why = self.world_for(commit)
+        if why:
+            say(f"{commit.short}: its own world: {why}")
+        found = self._on(commit, world, again)
+        if isinstance(world, Commit) and world.id != commit.id and self._misfit(found):
+            say(f"{commit.short}: {found.reason}: once more on its own world")
+            return self._on(commit, None, again)
+        return found
+
+    def _misfit(self, found: Finding) -> bool:
+        """Whether it failed as kernels and worlds fail that do not fit."""
+        if found.verdict is None:
+            return any(re.search(p, found.reason) for p in self.lab.recipe.abi.errors)
+        return found.verdict.mismatch and found.outcome is not Outcome.GOOD
+
+    def _on(self, commit: Commit, world: World, again: int) -> Finding:
+        started = time.monotonic()
+        want = key.wanted(self.lab, "install", commit, world)
+        name = world.short if isinstance(world, Commit) else world or commit.short
+        known = self.store.get("install", want.key) is not None
+        request = Request(
+            world=world, retry=self.request.retry, force=True, echo=self.request.echo
+        )
+        try:
+            produce(self.lab, self.store, want, request)
+        except BuildError as error:
+            return Finding(
+                commit=commit,
+                outcome=Outcome.UNTESTABLE,
+                reason=error.message.splitlines()[0],
+                how="tested",
+                world=name,
+                build_seconds=time.monotonic() - started,
+            )
+        built = time.monotonic()
+        told = trial.test(self.lab, self.store, want, self.vm, request, again=again)
+        new = told.finished > time.time() - (time.monotonic() - started)
+        return Finding(
+            commit=commit,
+            outcome=told.outcome,
+            reason=told.reason,
+            how="tested" if new else "known" if told.commit == commit.id else "inherited",
+            world=name,
+            kernel=self.store.get("kernel", want.on[0].key),
+            verdict=told,
+            build_seconds=0.0 if known else built - started,
+            test_seconds=told.seconds if new else 0.0,
+        )
+
+    def known(self, commit: Commit) -> bool:
+        """Whether a verdict is at hand already, without building or booting anything."""
+        world, _ = self.world_for(commit)
+        want = key.wanted(self.lab, "install", commit, world)
+        if self.store.failure("kernel", want.on[0].key):
+            return True
+        install = self.store.get("install", want.key)
+        below = key.root_under(self.lab, want)
+        root = self.store.get("root", below.key) if below else None
+        if install is None or (below and root is None):
+            return False
+        inputs = verdict.inputs_of(self.lab, self.vm, root, install)
+        return verdict.get(self.store, verdict.key_of(inputs)) is not None
