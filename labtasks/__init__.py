@@ -6,6 +6,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     qemu                           a virtual machine as data, and its command line
     lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
+    graph search choice flaky      which commit changed a verdict, and which to test next
+    gitlog progress journal        what a bisect has found so far, and git's format for it
     trace trace_*                  what a build read, by whichever tracer there is
     layer store                    file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
