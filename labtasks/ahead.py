@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from labtasks import process
 from labtasks.git import Commit
@@ -35,7 +34,7 @@ class Ahead:
         self._of = wanted
         if wanted:
             log = self.prober.store.log("ahead")
-            self._child = process.start(self._argv(wanted), log=log, cwd=self.prober.lab.directory)
+            self._child = process.Child(self._argv(wanted), log=log, cwd=self.prober.lab.directory)
 
     def _argv(self, commits: list[Commit]) -> list[str]:
         world, _ = self.prober.world_for(commits[0])
@@ -48,6 +47,3 @@ class Ahead:
         if self._child:
             self._child.stop()
             self._child = None
-
-
-__all__ = ["Ahead", "Path"]

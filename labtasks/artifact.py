@@ -9,7 +9,7 @@ Knows nothing of doit.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -31,19 +31,25 @@ NEARLY_FULL = 0.5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """How somebody wants it: `world` pins it, `retry` builds what is known not to build, `force`
-    overrides the ABI rules, `echo` shows the log on the terminal.
+    overrides the ABI rules, `echo` shows the log on the terminal, `clean` takes nothing but a
+    clean build for an answer (of what is asked for, not of what it is built on).
     """
 
     world: World = None
     retry: bool = False
     force: bool = False
     echo: bool = False
+    clean: bool = False
+
+    def takes(self, found: Manifest | None) -> bool:
+        """Whether an artifact that exists will do."""
+        return found is not None and (not self.clean or found.rung == "clean")
 
 
 def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     """The artifact, made if need be. Raises BuildError, UserError or InfraError."""
     found = store.get(want.kind, want.key)
-    if found:
+    if found and request.takes(found):
         return found
     if want.kind == "src":
         return source.checkout(lab, store, want)
@@ -51,13 +57,19 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         return _compose(lab, store, want, request)
     if want.kind == "objfs":
         return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
+    return _build(lab, store, want, request)
+
+
+def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """An artifact of the recipe's steps, on what it is built on."""
     notes: list[str] = []
     if want.kind == "kernel" and want.base:
         notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
-    base = produce(lab, store, want.base, request) if want.base else None
+    below = replace(request, clean=False)
+    base = produce(lab, store, want.base, below) if want.base else None
     with store.lock(want.kind, want.key, want.name):
         found = store.get(want.kind, want.key)
-        if found:
+        if found and request.takes(found):
             return found
         known = None if request.retry else store.failure(want.kind, want.key)
         if known:
@@ -67,11 +79,12 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
             )
         for note in notes:
             say(f"{want.name}: note: {note}")
-        return _climb(
-            Attempt(
-                lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
-            )
+        attempt = Attempt(
+            lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
         )
+        if request.clean:
+            return _act(attempt, Decision(rung="clean", why="nothing else was asked for"))
+        return _climb(attempt)
 
 
 def _climb(attempt: Attempt) -> Manifest:

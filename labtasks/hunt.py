@@ -16,6 +16,7 @@ from functools import cached_property
 
 from labtasks import choice, flaky, graph, proof
 from labtasks.ahead import Ahead
+from labtasks.digest import Digest
 from labtasks.error import UserError, say
 from labtasks.flaky import Rates, Series
 from labtasks.git import Commit, CommitId
@@ -33,7 +34,7 @@ _MOST_RUNS = 200
 """Runs of one commit after which a flaky test is given up as undecidable."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Hunt:
     """One bisect under way. `repeats` is how many runs must pass, 0 to find out; `error` is the
     chance of a wrong verdict that a step may have then.
@@ -45,6 +46,7 @@ class Hunt:
     prober: Prober
     repeats: int = 1
     error: float = flaky.ERROR
+    prove: bool = True
     ahead: Ahead | None = None
     rates: Rates = field(default_factory=Rates)
     kernels: Outlook = field(init=False)
@@ -86,7 +88,8 @@ class Hunt:
         self._verify_ends()
         while True:
             found = self._search()
-            if found.culprit and (len(found.culprit.commits) > 1 or self._prove(found.culprit)):
+            one = found.culprit and len(found.culprit.commits) == 1
+            if found.culprit and not (one and self.prove and not self._prove(found.culprit)):
                 return self.state
 
     def folded(self) -> Graph:
@@ -107,7 +110,8 @@ class Hunt:
         """Both ends are what the person said. Raises UserError when one is not."""
         begin, told = self.begin, {t.commit: t for t in self.state.told}
         terms = begin.terms
-        for commit, wanted in ((begin.bad, Verdict.BAD), *((g, Verdict.GOOD) for g in begin.goods)):
+        ends = (*((g, Verdict.GOOD) for g in begin.goods), (begin.bad, Verdict.BAD))
+        for commit, wanted in ends:
             about = self.about[commit]
             if commit in told:
                 self._recall(told[commit])
@@ -254,7 +258,7 @@ class Hunt:
                 verdict=verdict,
                 outcome=found.outcome,
                 reason=found.reason,
-                digest=kernel.digest if kernel else "",
+                digest=kernel.digest if kernel else Digest(""),
                 seconds=round(found.build_seconds + found.test_seconds, 3),
                 how=found.how,
                 fails=series.fails,
@@ -300,7 +304,7 @@ class Hunt:
                     verdict=verdict,
                     agrees=same,
                     reason=found.reason,
-                    digest=found.kernel.digest if found.kernel else "",
+                    digest=found.kernel.digest if found.kernel else Digest(""),
                     seconds=round(time.monotonic() - started, 3),
                 )
             )

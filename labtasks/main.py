@@ -28,6 +28,8 @@ labtasks = labtasks.loader:Loader
 [COMMAND]
 explain = labtasks.commands:Explain
 verify = labtasks.commands:Verify
+bisect = labtasks.bisect_command:Bisect
+verdict = labtasks.bisect_command:VerdictCommand
 ssh = labtasks.commands:Ssh
 console = labtasks.commands:Console
 """

@@ -61,7 +61,8 @@ class Outlook:
         return {
             commit
             for commit, some in pairs.items()
-            if some and not any(self._seen(old, new, diffs.get((old, new), ())) for old, new in some)
+            if some
+            and not any(self._seen(old, new, diffs.get((old, new), ())) for old, new in some)
         }
 
     def _seen(self, old: TreeId, new: TreeId, diff: tuple[Change, ...]) -> bool:

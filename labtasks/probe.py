@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from labtasks import abi, key, trial, verdict
 from labtasks.artifact import Request, produce
 from labtasks.error import BuildError, UserError, say
-from labtasks.git import Commit
+from labtasks.git import Commit, CommitId
 from labtasks.judge import Outcome
 from labtasks.key import World
 from labtasks.lab import Lab
@@ -48,16 +48,32 @@ class Prober:
     vm: str
     request: Request
     world: World = None
+    aligned: dict[CommitId, Commit] = field(default_factory=dict)
+    _fits: dict[tuple[CommitId, CommitId], str] = field(default_factory=dict)
 
     def world_for(self, commit: Commit) -> tuple[World, str]:
-        """The world a commit's kernel is tried on first, and why if it is not the pinned one."""
+        """The world a commit's kernel is tried on first, and why if it is not the pinned one: then
+        it is an older commit's that was built since and fits, or its own.
+        """
         if not isinstance(self.world, Commit):
             return self.world, ""
-        try:
-            notes = abi.check_pin(self.lab, self.world, commit, force=False)
-        except UserError:
-            return None, f"it does not descend from {self.world.short}"
-        return (None, notes[0]) if notes else (self.world, "")
+        why = self._misfits(self.world, commit)
+        if not why:
+            return self.world, ""
+        fitting = (w for w in self.aligned.values() if not self._misfits(w, commit))
+        return next(fitting, None), why
+
+    def _misfits(self, world: Commit, commit: Commit) -> str:
+        """Why the ABI rules do not want a kernel on this world, "" if they do."""
+        known = self._fits.get((world.id, commit.id))
+        if known is None:
+            try:
+                notes = abi.check_pin(self.lab, world, commit, force=False)
+                known = notes[0] if notes else ""
+            except UserError:
+                known = f"it does not descend from {world.short}"
+            self._fits[world.id, commit.id] = known
+        return known
 
     def probe(self, commit: Commit, *, again: int = 0) -> Finding:
         """Build, boot and judge a commit. `again` counts further runs of the same contents.
@@ -67,10 +83,13 @@ class Prober:
         """
         world, why = self.world_for(commit)
         if why:
-            say(f"{commit.short}: its own world: {why}")
+            other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
+            say(f"  {other}: {why}")
         found = self._on(commit, world, again)
+        if why and found.kernel and found.kernel.below and world is None:
+            self.aligned[commit.id] = commit
         if isinstance(world, Commit) and world.id != commit.id and self._misfit(found):
-            say(f"{commit.short}: {found.reason}: once more on its own world")
+            say(f"  {found.reason}: once more on its own world")
             return self._on(commit, None, again)
         return found
 
@@ -85,9 +104,7 @@ class Prober:
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
         known = self.store.get("install", want.key) is not None
-        request = Request(
-            world=world, retry=self.request.retry, force=True, echo=self.request.echo
-        )
+        request = Request(world=world, retry=self.request.retry, force=True, echo=self.request.echo)
         try:
             produce(self.lab, self.store, want, request)
         except BuildError as error:
@@ -100,7 +117,7 @@ class Prober:
                 build_seconds=time.monotonic() - started,
             )
         built = time.monotonic()
-        told = trial.test(self.lab, self.store, want, self.vm, request, again=again)
+        told = trial.verdict_on(self.lab, self.store, want, self.vm, request, again=again)
         new = told.finished > time.time() - (time.monotonic() - started)
         return Finding(
             commit=commit,

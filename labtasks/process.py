@@ -175,13 +175,30 @@ def run(
     session is stopped: INT, then TERM, then KILL.
     Raises UserError when the command is missing.
     """
-    import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
-
     which(argv[0])
     started = time.monotonic()
-    with log.open("ab") as out, Path(os.devnull).open("rb") as nothing:
+    with log.open("ab") as out:
         position = out.tell()
-        child: Any = sh.Command(argv[0])(
+        child = _launched(argv, out, env, cwd)
+        try:
+            why = _wait(child, log, position, until, started, timeout, echo=echo)
+        except BaseException:
+            stop(child.pid)
+            child.wait()
+            raise
+        child.wait()
+    seconds = time.monotonic() - started
+    return Ended(
+        code=child.exit_code, seconds=seconds, timed_out=why == "time", stopped=why == "until"
+    )
+
+
+def _launched(argv: Sequence[str], out: Any, env: Mapping[str, str], cwd: Path | None) -> Any:
+    """A child of `sh`: own session, default signals, closed stdin, output to a file."""
+    import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
+
+    with Path(os.devnull).open("rb") as nothing:
+        return sh.Command(argv[0])(
             *argv[1:],
             _in=nothing,
             _out=out,
@@ -195,17 +212,23 @@ def run(
             _ok_code=list(range(-64, 256)),
             _preexec_fn=_default_signals,
         )
-        try:
-            why = _wait(child, log, position, until, started, timeout, echo=echo)
-        except BaseException:
-            stop(child.pid)
-            child.wait()
-            raise
-        child.wait()
-    seconds = time.monotonic() - started
-    return Ended(
-        code=child.exit_code, seconds=seconds, timed_out=why == "time", stopped=why == "until"
-    )
+
+
+class Child:
+    """A command that runs beside its caller."""
+
+    def __init__(self, argv: Sequence[str], *, log: Path, cwd: Path) -> None:
+        with log.open("ab") as out:
+            self._child = _launched(argv, out, os.environ, cwd)
+
+    def alive(self) -> bool:
+        """Whether it runs still."""
+        return bool(self._child.is_alive())
+
+    def stop(self) -> None:
+        """End it and what it started."""
+        stop(self._child.pid)
+        self._child.wait()
 
 
 def _wait(

@@ -51,7 +51,7 @@ class Told(Event, frozen=True, kw_only=True, tag="verdict"):
 
     `outcome` is the test's own word and `reason` its line for a person; `digest` is that of what
     was tested; `how` says where the verdict is from (tested, inherited, by hand, imported);
-    `fails` and `passes` count the runs of a repeated test.
+    `fails` and `passes` count the runs of a repeated test; `facts` are the driver's own words.
     """
 
     commit: CommitId
@@ -63,6 +63,7 @@ class Told(Event, frozen=True, kw_only=True, tag="verdict"):
     how: str = "tested"
     fails: int = 0
     passes: int = 0
+    facts: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Undo(Event, frozen=True, kw_only=True, tag="undo"):

@@ -14,6 +14,9 @@ from labtasks.error import BuildError, say
 from labtasks.git import Commit
 from labtasks.probe import Finding, Prober
 
+_ANEW = -1
+"""The number of a proof's run: no run of a series has it, so it is not answered by one."""
+
 
 def again(prober: Prober, commit: Commit) -> Finding:
     """The commit's finding without anything reused but its world by proof. A sealed kernel that a
@@ -32,4 +35,4 @@ def again(prober: Prober, commit: Commit) -> Finding:
         say(f"{want.name}: the clean build differs from what was sealed, and replaces it")
         install = key.wanted(lab, "install", commit, None)
         store.forget(install.kind, install.key)
-    return own.probe(commit, again=prober.proofs)
+    return own.probe(commit, again=_ANEW)

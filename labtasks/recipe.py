@@ -250,7 +250,11 @@ def bind(
         where = found.version
         if where:
             where = Version(file=fill(where.file, names, path), pattern=where.pattern)
-        return Abi(version=where, paths=tuple(fill(t, names, path) for t in found.paths), errors=found.errors)
+        return Abi(
+            version=where,
+            paths=tuple(fill(t, names, path) for t in found.paths),
+            errors=found.errors,
+        )
 
     return Bound(
         name=path.stem,

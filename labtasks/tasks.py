@@ -87,6 +87,8 @@ class Session:
         ref = self.options.world or self.lab.settings.world
         if ref == "image":
             return "image"
+        if ref == "own":
+            return None
         return self.lab.repository.commit(ref) if ref else None
 
     def want(self, kind: str, ref: str) -> Wanted:
@@ -251,7 +253,7 @@ def run_test(directory: Path, commit: str, vm: str, options: Options) -> TaskFai
 
     def work(session: Session) -> None:
         want = session.want("install", commit)
-        verdict = trial.test(session.lab, session.store, want, vm, request(session))
+        verdict = trial.verdict_on(session.lab, session.store, want, vm, request(session))
         said = f"test:{want.commit.short}:{vm}: {verdict.outcome}: {verdict.reason}"
         if verdict.outcome != "good":
             raise UserError(said, hint=f"the console is {verdict.console}")

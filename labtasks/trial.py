@@ -34,7 +34,9 @@ _TRIES = 3
 """How often a run is begun again when the host failed it."""
 
 
-def test(lab: Lab, store: Store, want: Wanted, vm: str, request: Request, *, again: int = 0) -> Verdict:
+def verdict_on(
+    lab: Lab, store: Store, want: Wanted, vm: str, request: Request, *, again: int = 0
+) -> Verdict:
     """The verdict on an installed kernel, given before or now. `again` asks for one more run of the
     same contents: its number, counted from 1.
 

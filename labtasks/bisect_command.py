@@ -1,0 +1,269 @@
+"""`doit bisect` and `doit verdict`: a search from the command line, and one commit for git's own.
+
+Knows how words become a bisect's start and how its end is shown; the search itself is elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from doit.cmd_base import Command
+
+from labtasks import gitlog, process
+from labtasks.error import LabError, UserError, say
+from labtasks.git import CommitId
+from labtasks.journal import Journal, read
+from labtasks.judge import Outcome, git_code
+from labtasks.lab import Lab
+from labtasks.progress import End, Start, State, Told, imported, state
+from labtasks.tasks import Session, request
+
+_FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
+    ("good", "good", list, [], "a commit that is good (several may be given)"),
+    ("bad", "bad", str, "", "the commit that is bad"),
+    ("vm", "vm", str, "", "the VM to test in (the only one of a lab need not be named)"),
+    ("test", "test", str, "", "a test script instead of lab.toml's"),
+    ("repeats", "repeats", str, "", "runs that must be good; auto finds out how many"),
+    ("fixed", "fixed", bool, False, "find what mended a failure: good passes no more, bad passes"),
+    ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
+    ("ahead", "ahead", bool, False, "make the next builds while a test runs"),
+    ("no_proof", "no-proof", bool, False, "name the culprit without clean builds"),
+    ("status", "status", bool, False, "how far it is"),
+    ("log", "log", bool, False, "what was found, as `git bisect log` has it"),
+    ("replay", "replay", str, "", "take what git (or --log) found from a file"),
+    ("undo", "undo", bool, False, "take the last verdict back"),
+    ("reset", "reset", bool, False, "give the bisect up"),
+)
+
+
+class Bisect(Command):  # type: ignore[misc]
+    """Find the commit that changed a test's verdict; without words, go on."""
+
+    name = "bisect"
+    doc_purpose = "find the commit that broke it: build, boot, judge, and prove it"
+    doc_usage = "[--good REF --bad REF] [PATH ...] | good|bad|skip [REF ...]"
+    doc_description = "0: named and proved; 1: not to be named; 3: the question was wrong."
+    cmd_options = tuple(
+        {"name": name, "long": long, "type": kind, "default": default, "help": text}
+        for name, long, kind, default, text in _FLAGS
+    )
+
+    def execute(self, options: Any, words: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks import loader  # noqa: PLC0415
+
+        process.terminate_on_sigterm()
+        process.children_die_with_us()
+        try:
+            session = loader.open_session()
+            return _answer(session, options, words)
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return 3
+        except KeyboardInterrupt:
+            sys.stderr.write("\ninterrupted: `doit bisect` goes on here\n")
+            return 130
+
+
+def _answer(session: Session, options: Any, words: list[str]) -> int:
+    path = session.lab.cache / "bisect" / "journal"
+    if options["status"]:
+        return _status(session, state(read(path)))
+    if options["log"]:
+        sys.stdout.write(_git_log(session.lab, state(read(path))))
+        return 0
+    with Journal(path) as journal:
+        if options["undo"]:
+            told = journal.undo()
+            say(f"{told.commit[:12]} is in question again (it was {told.verdict})")
+            return 0
+        if options["reset"]:
+            journal.add(End(reason="given up"))
+            say("the bisect is given up; what was built and tested stays in the store")
+            return 0
+        if options["replay"]:
+            _replay(session, journal, Path(options["replay"]), options)
+        elif words and words[0] in ("good", "bad", "skip", *_terms(journal.state)):
+            return _by_hand(session, journal, words[0], words[1:])
+        elif options["good"] or options["bad"]:
+            _begin(session, journal, options, words)
+        elif words:
+            raise UserError(
+                f"bisect does not take {words[0]!r}", hint="doit bisect --good REF --bad REF"
+            )
+        return _hunt(session, journal, options)
+
+
+def _terms(found: State) -> tuple[str, ...]:
+    return (found.start.old, found.start.new) if found.start else ()
+
+
+def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
+    """Write a start, unless it is the one that is under way. Raises UserError."""
+    if not (options["good"] and options["bad"]):
+        raise UserError(
+            "a bisect needs both ends", hint="doit bisect --good REF --bad REF [--vm VM]"
+        )
+    repository = session.lab.repository
+    _, vm = session.on_vm(f"HEAD:{options['vm']}")
+    start = Start(
+        goods=tuple(repository.commit(ref).id for ref in options["good"]),
+        bad=repository.commit(options["bad"]).id,
+        vm=vm,
+        test=options["test"],
+        fixed=options["fixed"],
+        first_parent=options["first_parent"],
+        paths=tuple(paths),
+        options={"repeats": options["repeats"], "world": session.options.world},
+    )
+    under_way = journal.state
+    if under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start:
+        return
+    if under_way.start and not under_way.end and not under_way.culprit:
+        ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
+        raise UserError(
+            f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
+        )
+    if start.bad in start.goods:
+        raise UserError("good and bad are one commit", hint="name two")
+    journal.add(start)
+
+
+def _replay(session: Session, journal: Journal, path: Path, options: Any) -> None:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}", hint="a file that `git bisect log` wrote"
+        ) from None
+
+    def resolve(name: str) -> CommitId | None:
+        try:
+            return session.lab.repository.commit(name).id
+        except UserError:
+            return None
+
+    _, vm = session.on_vm(f"HEAD:{options['vm']}")
+    for event in imported(gitlog.read(text, resolve), vm=vm, test=options["test"]):
+        journal.add(event)
+
+
+def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str]) -> int:
+    begin = journal.state.begun()
+    verdict = begin.terms.verdict(word)
+    for ref in refs or ["HEAD"]:
+        commit = session.lab.repository.commit(ref)
+        journal.add(
+            Told(commit=commit.id, verdict=verdict, outcome=word, reason="said so", how="by hand")
+        )
+        say(f"{commit.short} is {word}, said by hand")
+    return 0
+
+
+def _hunt(session: Session, journal: Journal, options: Any) -> int:
+    from labtasks.ahead import Ahead  # noqa: PLC0415
+    from labtasks.hunt import Hunt  # noqa: PLC0415
+    from labtasks.probe import Prober  # noqa: PLC0415
+
+    begin = journal.state.begun()
+    lab = _with_test(session.lab, begin.test)
+    repeats = begin.options.get("repeats") or str(lab.settings.test.repeats)
+    if repeats != "auto" and not repeats.isdecimal():
+        raise UserError(f"--repeats {repeats}", hint="a number of runs, or auto")
+    world = begin.options.get("world", "")
+    pinned = session.world() if world or session.options.world else None
+    if not world and not lab.settings.world:
+        pinned = lab.repository.commit(begin.goods[0])
+    prober = Prober(
+        lab=lab, store=session.store, vm=begin.vm, request=request(session), world=pinned
+    )
+    hunt = Hunt(
+        lab=lab,
+        store=session.store,
+        journal=journal,
+        prober=prober,
+        repeats=0 if repeats == "auto" else int(repeats),
+        prove=not options["no_proof"],
+        ahead=Ahead(prober=prober) if options["ahead"] else None,
+    )
+    try:
+        found = hunt.run()
+    finally:
+        if hunt.ahead:
+            hunt.ahead.stop()
+    return _status(session, found)
+
+
+def _with_test(lab: Lab, script: str) -> Lab:
+    """The lab with another test script."""
+    if not script:
+        return lab
+    test = msgspec.structs.replace(lab.settings.test, script=str(Path(script).absolute()))
+    settings = msgspec.structs.replace(lab.settings, test=test)
+    return Lab(directory=lab.directory, settings=settings)
+
+
+def _git_log(lab: Lab, found: State) -> str:
+    log = found.git_log()
+    about = lab.repository.about([commit for commit, _ in log.told])
+    return gitlog.write(log, {c: a.subject for c, a in about.items()})
+
+
+def _status(session: Session, found: State) -> int:
+    """Say how far a bisect is; 0 when its culprit is named."""
+    begin = found.begun()
+    about = session.lab.repository.about([t.commit for t in found.told])
+    for told in found.told:
+        word = begin.terms.word(told.verdict)
+        say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
+    if found.end:
+        say(f"ended: {found.end.reason}")
+    if not found.culprit:
+        say("no culprit yet: `doit bisect` goes on")
+        return 1
+    names = session.lab.repository.about(found.culprit.commits)
+    for commit in found.culprit.commits:
+        say(f"culprit: {commit} {names[commit].subject}")
+    if len(found.culprit.commits) > 1:
+        say("skipped commits leave these in question; any of them may be it")
+    for proof in found.proofs:
+        what = "agrees" if proof.agrees else "disagrees"
+        say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
+    return 0 if len(found.culprit.commits) == 1 else 1
+
+
+class VerdictCommand(Command):  # type: ignore[misc]
+    """One commit's verdict, with the exit codes that `git bisect run` understands."""
+
+    name = "verdict"
+    doc_purpose = "build, boot and judge one commit; ends with git bisect's exit codes"
+    doc_usage = "REF [VM]"
+    doc_description = "0: good, 1: bad, 125: cannot be tested, 128 and above: stop."
+
+    def execute(self, _options: Any, words: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks import loader  # noqa: PLC0415
+        from labtasks.probe import Prober  # noqa: PLC0415
+
+        process.terminate_on_sigterm()
+        try:
+            if not 1 <= len(words) <= 2:
+                raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
+            session = loader.open_session()
+            _, vm = session.on_vm(":".join([words[0], *words[1:]]))
+            prober = Prober(
+                lab=session.lab, store=session.store, vm=vm, request=request(session),
+                world=session.world(),
+            )  # fmt: skip
+            found = prober.probe(session.lab.repository.commit(words[0]))
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return git_code(Outcome.INFRASTRUCTURE)
+        except KeyboardInterrupt:
+            return git_code(Outcome.ABORTED)
+        say(f"{found.commit.short}: {found.outcome}: {found.reason}")
+        return git_code(found.outcome)
