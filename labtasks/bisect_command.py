@@ -130,6 +130,12 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
         )
     if start.bad in start.goods:
         raise UserError("good and bad are one commit", hint="name two")
+    if not repository.between(start.bad, start.goods, first_parent=start.first_parent):
+        raise UserError(
+            f"{options['bad']} is an ancestor of a good commit: nothing between them",
+            hint="are good and bad the right way round? --fixed looks for what mended a failure",
+        )
+    _repeats(start)
     journal.add(start)
 
 
@@ -171,9 +177,6 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
 
     begin = journal.state.begun()
     lab = _with_test(session.lab, begin.test)
-    repeats = begin.options.get("repeats") or str(lab.settings.test.repeats)
-    if repeats != "auto" and not repeats.isdecimal():
-        raise UserError(f"--repeats {repeats}", hint="a number of runs, or auto")
     world = begin.options.get("world", "")
     pinned = session.world() if world or session.options.world else None
     if not world and not lab.settings.world:
@@ -186,7 +189,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         store=session.store,
         journal=journal,
         prober=prober,
-        repeats=0 if repeats == "auto" else int(repeats),
+        repeats=_repeats(begin),
         prove=not options["no_proof"],
         ahead=Ahead(prober=prober) if options["ahead"] else None,
     )
@@ -196,6 +199,16 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         if hunt.ahead:
             hunt.ahead.stop()
     return _status(session, found)
+
+
+def _repeats(begin: Start) -> int:
+    """How many runs must be good, 0 for auto. Raises UserError."""
+    text = begin.options.get("repeats") or "1"
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"--repeats {text}", hint="a number of runs, or auto")
+    return int(text)
 
 
 def _with_test(lab: Lab, script: str) -> Lab:

@@ -81,7 +81,7 @@ class Hunt:
     def about(self) -> dict[CommitId, Commit]:
         """What these commits and their parents are."""
         everyone = {*self.parents, *(p for above in self.parents.values() for p in above)}
-        return self.lab.repository.about([*everyone, *self.begin.goods, self.begin.bad])
+        return self.lab.repository.about([*everyone, *self._goods(), self.begin.bad])
 
     def run(self) -> State:
         """The whole bisect, or what is left of it. Raises UserError, InfraError."""
@@ -110,7 +110,7 @@ class Hunt:
         """Both ends are what the person said. Raises UserError when one is not."""
         begin, told = self.begin, {t.commit: t for t in self.state.told}
         terms = begin.terms
-        ends = (*((g, Verdict.GOOD) for g in begin.goods), (begin.bad, Verdict.BAD))
+        ends = (*((g, Verdict.GOOD) for g in self._goods()), (begin.bad, Verdict.BAD))
         for commit, wanted in ends:
             about = self.about[commit]
             if commit in told:
@@ -128,6 +128,15 @@ class Hunt:
                         hint="a bisect needs ends that the test tells apart: look at the console "
                         f"{last.facts.get('console', '')}",
                     )
+
+    def _goods(self) -> list[CommitId]:
+        """The good ends, and where a good one is no ancestor of the bad one, where they parted:
+        if that were bad, the failure would have been mended on the good side, not made on this.
+        """
+        repository, begin = self.lab.repository, self.begin
+        aside = [g for g in begin.goods if not repository.is_ancestor(g, begin.bad)]
+        forks = [c for good in aside for c in repository.merge_bases(begin.bad, [good])]
+        return list(dict.fromkeys((*begin.goods, *forks)))
 
     def _recall(self, told: Told) -> None:
         if told.facts.get("world") == told.commit[:12] and told.commit == self.begin.bad:

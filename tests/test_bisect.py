@@ -1,0 +1,127 @@
+"""Whole bisects of the demo OS: real builds, real boots, and git's own word for it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from labtasks import demo, journal, main
+from labtasks.progress import Told
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
+)
+
+CULPRIT = next(c.subject for c in demo.commits() if c.kind == "regression")
+BROKEN = next(c.subject for c in demo.commits() if c.kind == "broken")
+ENDS = ("--good", "good", "--bad", "bad")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bisect") / "lab"
+    assert main.main(["init", str(directory)]) == 0
+    return directory
+
+
+def doit(lab: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
+def git(lab: Path, *words: str, **how) -> str:
+    argv = ["git", "-C", str(lab / "cache" / "demo"), *words]
+    env = environment()
+    return subprocess.run(argv, check=True, capture_output=True, text=True, env=env, **how).stdout
+
+
+def told(lab: Path) -> list[Told]:
+    events = journal.read(lab / "cache" / "bisect" / "journal")
+    return [event for event in events if isinstance(event, Told)]
+
+
+def sealed(lab: Path) -> set[str]:
+    return {str(p) for p in (lab / "cache" / "artifacts").glob("*/*/*.json")}
+
+
+def test_killed_at_a_step_it_goes_on_and_names_the_culprit(lab):
+    started = subprocess.Popen(
+        [sys.executable, "-m", "doit", "bisect", *ENDS, "--ahead"], cwd=lab, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while len(told(lab)) < 3 and started.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    before = told(lab)
+    assert len(before) >= 3
+    ran = doit(lab, "bisect", "--ahead")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert told(lab)[: len(before)] == before
+    assert f" {CULPRIT}" in ran.stdout.split("culprit: ")[1].splitlines()[0]
+    assert ran.stdout.count("built clean and tested again: agrees") == 2
+
+
+def test_the_same_bisect_again_builds_and_boots_nothing(lab):
+    before = sealed(lab)
+    ran = doit(lab, "bisect", *ENDS)
+    assert ran.returncode == 0
+    assert CULPRIT in ran.stdout
+    assert sealed(lab) == before
+    doit(lab, "bisect", "--reset")
+    again = doit(lab, "bisect", *ENDS)  # asked anew, answered from the store
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert sealed(lab) == before
+
+
+def test_git_takes_the_log_and_agrees(lab, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(doit(lab, "bisect", "--log").stdout)
+    git(lab, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"), "bad")
+    argv = ["git", "-C", str(tmp_path / "tree"), "bisect", "replay", str(log)]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment())
+    assert CULPRIT in said.stdout
+
+
+def test_a_commit_that_does_not_build_is_skipped_for_git(lab):
+    broken = git(lab, "log", "--format=%H", "--fixed-strings", f"--grep={BROKEN}", "bad").split()[0]
+    codes = [doit(lab, "verdict", ref).returncode for ref in ("good", "bad", broken, "nowhere")]
+    assert codes == [0, 1, 125, 128]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--good", "good"), "a bisect needs both ends"),
+        (("--good", "good", "--bad", "good"), "good and bad are one commit"),
+        (("--good", "good", "--bad", "nowhere"), "'nowhere' is not a commit"),
+        (("--good", "bad", "--bad", "good"), "is an ancestor of a good commit"),
+        (("--good", "good", "--bad", "bad", "--repeats", "many"), "--repeats many"),
+        (("--replay", "/nowhere"), "No such file"),
+        (("sideways",), "bisect does not take 'sideways'"),
+    ],
+)
+def test_mistakes_are_refused(lab, words, said):
+    doit(lab, "bisect", "--reset")
+    ran = doit(lab, "bisect", *words)
+    assert ran.returncode == 3
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_verdicts_by_hand_are_taken_back(lab):
+    doit(lab, "bisect", "--reset")
+    doit(lab, "bisect", "--good", "good", "--bad", "nowhere")
+    assert doit(lab, "bisect", *ENDS).returncode == 0
+    assert "is in question again" in doit(lab, "bisect", "--undo").stdout
+    assert doit(lab, "bisect", "--status").returncode == 1
+    assert doit(lab, "bisect").returncode == 0
