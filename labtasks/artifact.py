@@ -147,7 +147,7 @@ def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manife
         warnings=list(attempt.notes),
         finished=time.time(),
     )
-    attempt.store.publish(manifest, trace=candidate.trace, tree=None)
+    attempt.store.publish(manifest, alias_of=origin)
     say(f"{want.name}: is {origin.origin} ({decision.rung}): {decision.why}")
     return manifest
 
@@ -177,5 +177,5 @@ def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest
         reproduce=f"doit build:{want.commit.id}",
         finished=time.time(),
     )
-    store.publish(manifest, trace=None, tree=None)
+    store.publish(manifest)
     return manifest

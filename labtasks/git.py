@@ -75,6 +75,7 @@ class Repository:
         git_dir, shallow = found.text.split("\n")[:2]
         self.git_dir = Path(git_dir)
         self.shallow = shallow == "true"
+        self._diffs: dict[tuple[TreeId, TreeId], tuple[Change, ...]] = {}  # sources, world, kernel
 
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
@@ -147,6 +148,11 @@ class Repository:
         """Every path that differs, without rename detection."""
         if old == new:
             return ()
+        if (old, new) not in self._diffs:
+            self._diffs[old, new] = self._diff(old, new)
+        return self._diffs[old, new]
+
+    def _diff(self, old: TreeId, new: TreeId) -> tuple[Change, ...]:
         raw = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new).decode(
             errors="surrogateescape"
         )

@@ -155,12 +155,23 @@ class Store:
         from labtasks.trace import Trace  # noqa: PLC0415 (an up-to-date run reads none)
 
         try:
-            return Trace.decode((self.home(manifest.kind, manifest.key) / "trace").read_bytes())
+            return Trace.decode(self._trace_file(manifest).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
 
-    def publish(self, manifest: Manifest, *, trace: Trace | None, tree: Path | None) -> None:
-        """Seal an artifact. `tree` is its new layer's folder (`t` and `files`), moved into place.
+    def _trace_file(self, manifest: Manifest) -> Path:
+        return self.home(manifest.kind, manifest.key) / "trace"
+
+    def publish(
+        self,
+        manifest: Manifest,
+        *,
+        trace: Trace | None = None,
+        tree: Path | None = None,
+        alias_of: Manifest | None = None,
+    ) -> None:
+        """Seal an artifact. `tree` is its new layer's folder (`t` and `files`), moved into place;
+        an alias has the trace of what it is an alias of.
 
         Whoever is killed in here leaves a layer nobody refers to, never half an artifact.
         """
@@ -170,6 +181,9 @@ class Store:
         home.mkdir(parents=True, exist_ok=True)
         if trace is not None:
             _write(home / "trace", trace.encode())
+        if alias_of is not None:
+            with contextlib.suppress(FileNotFoundError):  # not everything is traced
+                _write(home / "trace", self._trace_file(alias_of).read_bytes())
         _write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         (home / "failure.json").unlink(missing_ok=True)
 

@@ -58,13 +58,16 @@ class Trees:
         return tuple(short for p in (*links, full) if (short := self._short(p)))
 
     def _real(self, path: str, depth: int = 0) -> _Real:
-        """Where a directory really is."""
-        real = self._known.get(path)
-        if real is None:
-            real = "", ()
-            for name in path.split("/"):
-                real = self._step(real, name, depth)
-            self._known[path] = real
+        """Where a directory really is. Walks down from the nearest parent it knows."""
+        pending: list[tuple[str, str]] = []
+        at = path
+        while (real := self._known.get(at)) is None and at:
+            above, _, name = at.rpartition("/")
+            pending.append((at, name))
+            at = above
+        real = real or ("", ())
+        for at, name in reversed(pending):
+            real = self._known[at] = self._step(real, name, depth)
         return real
 
     def _step(self, at: _Real, name: str, depth: int = 0) -> _Real:
