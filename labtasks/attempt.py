@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, failure, key, layer, process, reuse, source, tracing
+from labtasks import digest, doubt, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
@@ -67,7 +67,9 @@ class Attempt:
         key.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
         trees = self._trees(decision.base, src)
-        checked = self._check(decision.base, trees)
+        base = decision.base
+        checked = base.trace.reads if base and base.trace else None
+        self._refuse_altered(trees, checked)
         try:
             with open_workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
                 yield self._run(space, decision, src, checked)
@@ -107,30 +109,8 @@ class Attempt:
             return tuple(self.lab.repository.files(new))
         return tuple(c.path for c in diff if c.status != "D")
 
-    def _check(self, base: Candidate | None, trees: Trees) -> frozenset[str] | None:
-        """Refuse files changed by hand: those the base's build read, or all. What was checked."""
-        reads = base.trace.reads if base and base.trace else None
-        self._refuse_altered(trees, reads)
-        return reads
-
     def _refuse_altered(self, trees: Trees, reads: frozenset[str] | None) -> None:
-        def below(prefix: str) -> list[str] | None:
-            if reads is None:
-                return None
-            return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
-
-        store = self.store
-        objects = (*trees.obj, *trees.flat, *trees.below)
-        used = None if self.lab.recipe.in_tree else below("obj/")
-        bad = layer.altered(store.layers, trees.src, below("src/"))
-        bad += layer.altered(store.layers, objects, used)
-        if bad:
-            owners = store.owners(bad[0].split("/")[0])
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            raise UserError(
-                f"sealed file changed by hand: {store.layers / bad[0]}{more}",
-                hint=f"`doit clean {' '.join(owners)}` and build again; nothing was built on it",
-            )
+        doubt.refuse_altered(self.store, trees, reads, in_tree=self.lab.recipe.in_tree)
 
     def _run(
         self, space: Workspace, decision: Decision, src: Manifest, checked: frozenset[str] | None
@@ -156,8 +136,8 @@ class Attempt:
             seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
         if decision.base and trace and seen and part.checks_commands == "no":
-            self._refuse_new_rules(space, trace, entries)
-            _refuse_unused(decision.base, seen)
+            doubt.refuse_new_rules(self.store, space, trace, part, entries)
+            doubt.refuse_unused(decision.base, seen)
         return Built(
             space=space,
             log=log,
@@ -169,25 +149,6 @@ class Attempt:
             files=layer.merged(self.store.layers, space.trees.obj, entries),
             strays=strays,
         )
-
-    def _refuse_new_rules(self, space: Workspace, trace: Trace, entries: list[Entry]) -> None:
-        """A makefile that the build itself made came out another one: what older rules made may
-        be wrong now. Raises BuildError, which leads to a clean build.
-        """
-        trees = space.trees
-        stack = (*trees.obj, *trees.flat, *trees.below)
-        rules = {p.partition("/")[2] for p in trace.rules}
-        made = [e for e in entries if e.type == "f" and e.path in rules]
-        under = layer.merged(self.store.layers, stack) if made else {}
-        part = self.lab.recipe.parts[self.want.kind]
-        harmless = layer.matcher((*part.depends, *part.volatile))
-        for entry in made:
-            before = under.get(entry.path)
-            if harmless(entry.path) or (before and before.digest == entry.digest):
-                continue
-            text = (space.scratch / "layer" / "t" / entry.path).read_text(errors="replace")
-            if not failure.only_dependencies(text):
-                raise BuildError(f"it made new rules for make: {printable(entry.path)}")
 
     def _steps(
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest
@@ -316,15 +277,6 @@ def content_digest(
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
     return layer.content_digest(files, layer.matcher(outputs, volatile))
-
-
-def _refuse_unused(base: Candidate, seen: Trace) -> None:
-    """A file was added to a folder that make lists, and nobody looked at it: a wildcard may have
-    put its name into a command that make saw no reason to run. Raises BuildError.
-    """
-    unused = base.added_to_listed - seen.reads - seen.absent
-    if unused:
-        raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

@@ -60,6 +60,12 @@ def tree_of(layers: Path, layer: LayerId) -> Path:
     return layers / layer / "t"
 
 
+def find(layers: Path, stack: Iterable[LayerId], path: str) -> Path | None:
+    """Where the file lies that a stack shows at `path`; None where no layer has it."""
+    there = (tree_of(layers, layer) / path for layer in stack)
+    return next((full for full in there if os.path.lexists(full)), None)
+
+
 @lru_cache(maxsize=128)
 def entries(layers: Path, layer: LayerId) -> tuple[Entry, ...]:
     """A sealed layer's entries, read once. Raises FileNotFoundError when the layer is gone."""
