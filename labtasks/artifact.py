@@ -62,7 +62,7 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         if known:
             raise BuildError(
                 f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
-                hint=f"`doit retry=yes {want.name}` tries again",
+                hint=f"`doit retry=yes {want.words}{want.name}` tries again",
             )
         for note in notes:
             say(f"{want.name}: note: {note}")
@@ -174,7 +174,7 @@ def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest
         below_digest=src.digest,
         rung="composed",
         why=f"kernel by {kernel.rung}, sources by {src.rung}",
-        reproduce=f"doit build:{want.commit.id}",
+        reproduce=f"doit {want.words}build:{want.commit.id}",
         finished=time.time(),
     )
     store.publish(manifest)

@@ -19,7 +19,7 @@ from labtasks import digest, doubt, failure, key, layer, process, reuse, source,
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
-from labtasks.key import Wanted, World
+from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Candidate, Decision
@@ -69,9 +69,9 @@ class Attempt:
         trees = self._trees(decision.base, src)
         base = decision.base
         checked = base.trace.reads if base and base.trace else None
-        self._refuse_altered(trees, checked)
         try:
             with open_workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+                self._refuse_altered(trees, checked)
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -187,7 +187,7 @@ class Attempt:
             raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)
         step = space.steps[-1].text
         if seen and self._widened(seen):
-            want = key.wanted(self.lab, want.kind, want.commit, self._world())
+            want = key.wanted(self.lab, want.kind, want.commit, want.world)
         if decision.rung == "clean":
             found = Failure(
                 commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
@@ -196,7 +196,7 @@ class Attempt:
         by_hand = failure.shell_line(step, self.lab.recipe.env, space.places())
         raise BuildError(
             f"{want.name} does not build: {error}\n  log: {log}\n  step: {by_hand}",
-            hint=f"`doit retry=yes {want.name}` builds it again",
+            hint=f"`doit retry=yes {want.words}{want.name}` builds it again",
         )
 
     def seal(self, built: Built, decision: Decision) -> Manifest:
@@ -214,7 +214,7 @@ class Attempt:
                 notes.append(
                     f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
                 )
-                want = key.wanted(lab, want.kind, want.commit, self._world())
+                want = key.wanted(lab, want.kind, want.commit, want.world)
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")
         jobs = len(built.seen.names) if built.seen else 0
@@ -244,7 +244,7 @@ class Attempt:
             newest=_newest(built.entries, trees.newest),
             tracer=built.tracer,
             warnings=notes,
-            reproduce=f"doit {want.kind}:{want.commit.id}",
+            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}",
             log=str(built.log),
             host=platform.node(),
             finished=time.time(),
@@ -264,12 +264,6 @@ class Attempt:
         return key.widen(
             self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
         )
-
-    def _world(self) -> World:
-        base = self.want.base
-        if base is None:
-            return "image" if self.want.kind == "kernel" else None
-        return "image" if base.kind == "toolchain" else base.commit
 
 
 def content_digest(

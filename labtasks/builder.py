@@ -55,6 +55,11 @@ class Trees:
     newest: float = 0.0
     """Seconds since 1970 of the newest object: what is touched must be younger."""
 
+    @property
+    def uses(self) -> tuple[LayerId, ...]:
+        """Every layer that must stay while this is built."""
+        return (*self.src, *self.obj, *self.flat, *self.below)
+
 
 @dataclass(slots=True, kw_only=True)
 class Workspace(ABC):
@@ -70,9 +75,6 @@ class Workspace(ABC):
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
             (self.scratch / name).mkdir(exist_ok=True)
-        trees = self.trees
-        uses = (*trees.src, *trees.obj, *trees.flat, *trees.below)
-        (self.scratch / "uses").write_text(" ".join(uses))
         for name, text in self.recipe.files.items():
             path = self.scratch / "files" / name
             path.write_text(text, encoding="utf-8")

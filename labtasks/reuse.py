@@ -88,8 +88,12 @@ class Candidate:
 
     @property
     def cost(self) -> int:
-        """Jobs that will run again; without a trace, the changed files stand for them."""
-        return len(self.touched) if self.touched is not None else len(self.changed_src) + 1
+        """Jobs that will run again, those that use what others make included; without a trace,
+        the changed files stand for them.
+        """
+        if self.trace is None or self.touched is None:
+            return len(self.changed_src) + 1
+        return len(self.trace.downstream(self.touched)) + (DRIVER in self.touched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

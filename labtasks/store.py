@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -25,7 +25,7 @@ import msgspec
 
 from labtasks import layer
 from labtasks.digest import Digest, Key
-from labtasks.error import UserError
+from labtasks.error import InfraError, UserError
 from labtasks.layer import LayerId
 
 if TYPE_CHECKING:
@@ -268,14 +268,21 @@ class Store:
             lock.release()
 
     @contextlib.contextmanager
-    def workspace(self, name: str) -> Iterator[Path]:
-        """A scratch folder of this process, gone afterwards; folders of dead owners go first."""
+    def workspace(self, name: str, uses: Sequence[LayerId] = ()) -> Iterator[Path]:
+        """A scratch folder of this process, gone afterwards; folders of dead owners go first.
+
+        Nobody removes the layers it `uses` meanwhile. Raises InfraError when one is gone already.
+        """
         self._clear_dead()
         path = self.cache / "tmp" / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
         path.mkdir()
         with (path / "owner").open("w") as owner:
             _flock(owner)
             try:
+                with self._locked("sweep"):
+                    (path / "uses").write_text(" ".join(uses))
+                if not all((self.layers / name).is_dir() for name in uses):
+                    raise gone(f"a layer of what {name} is built on")
                 yield path
             finally:
                 layer.remove(path)
@@ -300,6 +307,11 @@ class Store:
     def free_bytes(self) -> int:
         """Free space of the cache's file system."""
         return shutil.disk_usage(self.cache).free
+
+
+def gone(what: str) -> InfraError:
+    """The refusal for what another command removed under this one."""
+    return InfraError(f"{what} was removed meanwhile", hint="run again")
 
 
 def _flock(file: IO[str]) -> bool:

@@ -129,14 +129,19 @@ class Trace:
         found = {number_of[name] for name in names if name != DRIVER}
         if not found:
             return frozenset()
-        driver = number_of.get(DRIVER, -1)
+        made: defaultdict[int, list[str]] = defaultdict(list)
         writes = self._rows["writes"]
         folders = {_parent(path) for path in writes}
+        for path, row in writes.items():
+            if path not in folders:
+                for number in row:
+                    made[number].append(path)
+        reads = self._rows["reads"]
+        apart = {number_of.get(DRIVER, -1)}
         fresh = set(found)
         while fresh:
-            made = [p for p, row in writes.items() if p not in folders and fresh.intersection(row)]
-            users = {n for path in made for n in self._rows["reads"].get(path, _NONE)}
-            fresh = users - found - {driver}
+            paths = [path for number in fresh for path in made[number]]
+            fresh = {n for path in paths for n in reads.get(path, _NONE)} - found - apart
             found |= fresh
         return frozenset(self._names[number] for number in found)
 

@@ -7,10 +7,14 @@ with a clean build of itself.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import Repo
+
+from labtasks import key
+from labtasks.lab import load
 
 RECIPE = """
 about = "one makefile"
@@ -80,6 +84,23 @@ def test_the_interpreter_of_a_script_is_read(make_lab, repo):
     built_twice(make_lab, repo, recipe)
 
 
+def test_globs_that_stand_for_a_trace_decide(make_lab, repo):
+    """With what compilers leave: a recipe that is mended stops proving what it proved before."""
+    recipe = RECIPE + 'depends = ["**/*.d"]\nunseen = ["nothing"]\n'
+    repo.write("Makefile", "$(O)/a.o: a.c lds\n\tcc -MD -c -o $@ $< && cat lds >> $@\n")
+    repo.write("a.c", "int a;\n")
+    repo.write("lds", "1")
+    repo.commit("one", tag="one")
+    repo.write("lds", "2")
+    repo.commit("two", tag="two")
+    lab = make_lab(repo=repo, tracer="depend")
+    (lab.directory / "tiny.toml").write_text(recipe)
+    assert lab.doit("kernel:one", "kernel:two").rung("kernel", repo.short("two")) == "trace"
+    (lab.directory / "tiny.toml").write_text(recipe.replace("nothing", "lds"))
+    lab.doit("kernel:one", "kernel:two")
+    lab.doit("verify", "kernel:two")
+
+
 def test_a_link_of_the_host_into_the_trees(make_lab, repo):
     """What is read through it is read."""
     link = Path(f"/tmp/labtasks-test-{os.getpid()}")  # noqa: S108 (a name of its own)
@@ -93,3 +114,44 @@ def test_a_link_of_the_host_into_the_trees(make_lab, repo):
         built_twice(make_lab, repo, recipe)
     finally:
         link.unlink()
+
+
+def test_inputs_found_at_once_are_all_remembered(make_lab, repo):
+    for number in range(8):
+        repo.write(f"d{number}/f", "")
+    repo.commit("one", tag="one")
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE.replace("steps", 'inputs = ["x"]\nsteps', 1))
+    found = load(lab.directory)
+    commit = found.repository.commit("one")
+
+    def widen(number: int) -> None:
+        key.widen(found, "kernel", commit, [f"d{number}/f"])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(widen, range(8)))
+    assert key.widened(found, "kernel") == [f"d{number}" for number in range(8)]
+
+
+def test_a_base_that_goes_while_it_is_wanted(built):
+    """What somebody removes under a build is a refusal, no traceback; run again, it is built."""
+    build = built.start("kernel:kernel-c")
+    said = built.doit("clean", "world:base", "kernel:base", "src:base", code=None)
+    text = build.communicate(timeout=60)[0]
+    assert "Traceback" not in said.text + text
+    built.doit("kernel:kernel-c")
+
+
+def test_jobs_that_use_what_others_make_are_counted(make_lab, repo):
+    repo.write(
+        "Makefile",
+        "$(O)/k: $(O)/a.o $(O)/b.o\n\tld -r -o $@ $^\n$(O)/%.o: %.c\n\tcc -c -o $@ $<\n",
+    )
+    repo.write("a.c", "int a;\n")
+    repo.write("b.c", "int b;\n")
+    repo.commit("one", tag="one")
+    repo.write("a.c", "int a = 2;\n")
+    repo.commit("two", tag="two")
+    said = built_twice(make_lab, repo)
+    assert said.lines(r"about 3 of 4 jobs")
+    assert said.lines(r"built: 3 jobs")
