@@ -14,7 +14,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     reuse                          how much work may be skipped: the ladder, the cheapest base
     namespace builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
-    attempt failure                one build: steps run, files sealed; what a failed one says
+    attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict

@@ -75,7 +75,7 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         if known:
             raise BuildError(
                 f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
-                hint=f"`doit retry=yes {want.name}` tries again",
+                hint=f"`doit retry=yes {want.words}{want.name}` tries again",
             )
         for note in notes:
             say(f"{want.name}: note: {note}")
@@ -164,7 +164,7 @@ def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manife
         warnings=list(attempt.notes),
         finished=time.time(),
     )
-    attempt.store.publish(manifest, trace=candidate.trace, tree=None)
+    attempt.store.publish(manifest, alias_of=origin)
     say(f"{want.name}: is {origin.origin} ({decision.rung}): {decision.why}")
     return manifest
 
@@ -191,8 +191,8 @@ def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest
         below_digest=src.digest,
         rung="composed",
         why=f"kernel by {kernel.rung}, sources by {src.rung}",
-        reproduce=f"doit build:{want.commit.id}",
+        reproduce=f"doit {want.words}build:{want.commit.id}",
         finished=time.time(),
     )
-    store.publish(manifest, trace=None, tree=None)
+    store.publish(manifest)
     return manifest

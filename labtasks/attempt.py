@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, failure, key, layer, process, reuse, source, tracing
+from labtasks import digest, doubt, failure, key, layer, process, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
-from labtasks.key import Wanted, World
+from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Candidate, Decision
@@ -67,9 +67,11 @@ class Attempt:
         key.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
         trees = self._trees(decision.base, src)
-        checked = self._check(decision.base, trees)
+        base = decision.base
+        checked = base.trace.reads if base and base.trace else None
         try:
             with open_workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+                self._refuse_altered(trees, checked)
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -107,30 +109,8 @@ class Attempt:
             return tuple(self.lab.repository.files(new))
         return tuple(c.path for c in diff if c.status != "D")
 
-    def _check(self, base: Candidate | None, trees: Trees) -> frozenset[str] | None:
-        """Refuse files changed by hand: those the base's build read, or all. What was checked."""
-        reads = base.trace.reads if base and base.trace else None
-        self._refuse_altered(trees, reads)
-        return reads
-
     def _refuse_altered(self, trees: Trees, reads: frozenset[str] | None) -> None:
-        def below(prefix: str) -> list[str] | None:
-            if reads is None:
-                return None
-            return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
-
-        store = self.store
-        objects = (*trees.obj, *trees.flat, *trees.below)
-        used = None if self.lab.recipe.in_tree else below("obj/")
-        bad = layer.altered(store.layers, trees.src, below("src/"))
-        bad += layer.altered(store.layers, objects, used)
-        if bad:
-            owners = store.owners(bad[0].split("/")[0])
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            raise UserError(
-                f"sealed file changed by hand: {store.layers / bad[0]}{more}",
-                hint=f"`doit clean {' '.join(owners)}` and build again; nothing was built on it",
-            )
+        doubt.refuse_altered(self.store, trees, reads, in_tree=self.lab.recipe.in_tree)
 
     def _run(
         self, space: Workspace, decision: Decision, src: Manifest, checked: frozenset[str] | None
@@ -158,8 +138,8 @@ class Attempt:
             seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
         if decision.base and trace and seen and part.checks_commands == "no":
-            self._refuse_new_rules(space, trace, entries)
-            _refuse_unused(decision.base, seen)
+            doubt.refuse_new_rules(self.store, space, trace, part, entries)
+            doubt.refuse_unused(decision.base, seen)
         return Built(
             space=space,
             log=log,
@@ -171,25 +151,6 @@ class Attempt:
             files=layer.merged(self.store.layers, space.trees.obj, entries),
             strays=strays,
         )
-
-    def _refuse_new_rules(self, space: Workspace, trace: Trace, entries: list[Entry]) -> None:
-        """A makefile that the build itself made came out another one: what older rules made may
-        be wrong now. Raises BuildError, which leads to a clean build.
-        """
-        trees = space.trees
-        stack = (*trees.obj, *trees.flat, *trees.below)
-        rules = {p.partition("/")[2] for p in trace.rules}
-        made = [e for e in entries if e.type == "f" and e.path in rules]
-        under = layer.merged(self.store.layers, stack) if made else {}
-        part = self.lab.recipe.parts[self.want.kind]
-        harmless = layer.matcher((*part.depends, *part.volatile))
-        for entry in made:
-            before = under.get(entry.path)
-            if harmless(entry.path) or (before and before.digest == entry.digest):
-                continue
-            text = (space.scratch / "layer" / "t" / entry.path).read_text(errors="replace")
-            if not failure.only_dependencies(text):
-                raise BuildError(f"it made new rules for make: {printable(entry.path)}")
 
     def _steps(
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest
@@ -228,7 +189,7 @@ class Attempt:
             raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)
         step = space.steps[-1].text
         if seen and self._widened(seen):
-            want = key.wanted(self.lab, want.kind, want.commit, self._world())
+            want = key.wanted(self.lab, want.kind, want.commit, want.world)
         if decision.rung == "clean":
             found = Failure(
                 commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
@@ -237,7 +198,7 @@ class Attempt:
         by_hand = failure.shell_line(step, self.lab.recipe.env, space.places())
         raise BuildError(
             f"{want.name} does not build: {error}\n  log: {log}\n  step: {by_hand}",
-            hint=f"`doit retry=yes {want.name}` builds it again",
+            hint=f"`doit retry=yes {want.words}{want.name}` builds it again",
         )
 
     def seal(self, built: Built, decision: Decision) -> Manifest:
@@ -255,7 +216,7 @@ class Attempt:
                 notes.append(
                     f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
                 )
-                want = key.wanted(lab, want.kind, want.commit, self._world())
+                want = key.wanted(lab, want.kind, want.commit, want.world)
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")
         jobs = len(built.seen.names) if built.seen else 0
@@ -285,7 +246,7 @@ class Attempt:
             newest=_newest(built.entries, trees.newest),
             tracer=built.tracer,
             warnings=notes,
-            reproduce=f"doit {want.kind}:{want.commit.id}",
+            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}",
             log=str(built.log),
             host=platform.node(),
             finished=time.time(),
@@ -306,29 +267,12 @@ class Attempt:
             self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
         )
 
-    def _world(self) -> World:
-        base = self.want.base
-        if self.want.kind != "kernel":
-            return None
-        if base is None:
-            return "image"
-        return "image" if base.kind == "toolchain" else base.commit
-
 
 def content_digest(
     files: dict[str, Entry], outputs: tuple[str, ...], volatile: tuple[str, ...]
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
     return layer.content_digest(files, layer.matcher(outputs, volatile))
-
-
-def _refuse_unused(base: Candidate, seen: Trace) -> None:
-    """A file was added to a folder that make lists, and nobody looked at it: a wildcard may have
-    put its name into a command that make saw no reason to run. Raises BuildError.
-    """
-    unused = base.added_to_listed - seen.reads - seen.absent
-    if unused:
-        raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

@@ -33,8 +33,11 @@ _CALLS = (
 STRACE = (
     "strace", "-f", "--seccomp-bpf", "-q", "-s", "4096",
     "-e", "trace=" + ",".join(f"?{call}" for call in _CALLS.split()),
+    "-e", "verbose=?clone3,?openat2",
 )  # fmt: skip
-"""What trace_strace reads. The question marks: not every processor has every call."""
+"""What trace_strace reads: of structures only those that hold flags. The question marks: not
+every processor has every call.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,11 @@ class Trees:
     newest: float = 0.0
     """Seconds since 1970 of the newest object: what is touched must be younger."""
 
+    @property
+    def uses(self) -> tuple[LayerId, ...]:
+        """Every layer that must stay while this is built."""
+        return (*self.src, *self.obj, *self.flat, *self.below)
+
 
 @dataclass(slots=True, kw_only=True)
 class Workspace(ABC):
@@ -67,9 +75,6 @@ class Workspace(ABC):
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
             (self.scratch / name).mkdir(exist_ok=True)
-        trees = self.trees
-        uses = (*trees.src, *trees.obj, *trees.flat, *trees.below)
-        (self.scratch / "uses").write_text(" ".join(uses))
         for name, text in self.recipe.files.items():
             path = self.scratch / "files" / name
             path.write_text(text, encoding="utf-8")
@@ -88,6 +93,11 @@ class Workspace(ABC):
         """Remove objects, so that make makes them again."""
 
     @abstractmethod
+    def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
+        """The command line that runs `argv` in `cwd` where it sees the trees, and the folder
+        that is started in.
+        """
+
     def launch(
         self,
         argv: Sequence[str],
@@ -99,6 +109,11 @@ class Workspace(ABC):
         echo: bool = False,
     ) -> Ended:
         """Run one command where it sees the trees; `cwd` is the sources' root by default."""
+        command, where = self.inside(argv, cwd or self.places().src)
+        env = self.environment()
+        return process.run(
+            command, log=log, env=env, cwd=where, timeout=timeout, until=until, echo=echo
+        )
 
     @abstractmethod
     def out(self) -> str:
@@ -107,6 +122,10 @@ class Workspace(ABC):
     @abstractmethod
     def objects(self) -> Path:
         """The folder with what the steps wrote to the object tree (and, in a lane, all of it)."""
+
+    @abstractmethod
+    def shown(self, path: str) -> Path | None:
+        """Where a file lies that the steps saw; `path` is a trace's ("src/...", "obj/...")."""
 
     @abstractmethod
     def harvest(self) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""What texts of a build say: a log's first error, whether it was killed, makefiles it made.
+"""What a build's log says: its first error, whether it was killed.
 
 Knows nothing of how builds are run.
 """
@@ -44,12 +44,3 @@ def killed(log: Path) -> bool:
     """Whether the log's end says that a command was killed: the machine failed, not the commit."""
     tail = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
     return re.search(r"(?m)(\] Killed$|Killed signal terminated|signal 9\b)", tail) is not None
-
-
-def only_dependencies(text: str) -> bool:
-    """Whether a makefile only says what depends on what, as compilers write it."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return all(
-        not line.strip() or line.startswith("#") or re.match(r"[^\t=][^=]*:(?!=)[^=]*$", line)
-        for line in lines
-    )

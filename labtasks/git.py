@@ -76,6 +76,7 @@ class Repository:
         git_dir, shallow = found.text.split("\n")[:2]
         self.git_dir = Path(git_dir)
         self.shallow = shallow == "true"
+        self._diffs: dict[tuple[TreeId, TreeId], tuple[Change, ...]] = {}  # sources, world, kernel
 
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
@@ -148,7 +149,9 @@ class Repository:
         """Every path that differs, without rename detection."""
         if old == new:
             return ()
-        return self.diffs([(old, new)]).get((old, new), ())
+        if (old, new) not in self._diffs:
+            self._diffs[old, new] = self.diffs([(old, new)]).get((old, new), ())
+        return self._diffs[old, new]
 
     def diffs(
         self, pairs: Iterable[tuple[TreeId, TreeId]]

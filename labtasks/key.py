@@ -8,8 +8,8 @@ what the store holds, except which undeclared inputs earlier builds were seen to
 from __future__ import annotations
 
 import json
-import os
 import platform
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,14 @@ class Wanted:
     key: Key
     family: Key
     on: tuple[Wanted, ...] = ()
+    world: World = None
+
+    @property
+    def words(self) -> str:
+        """What a command says before the task's name, so that this very artifact is meant."""
+        if isinstance(self.world, Commit):
+            return f"world={self.world.short} "
+        return f"world={self.world} " if self.world else ""
 
     @property
     def name(self) -> str:
@@ -68,10 +76,12 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
     if kind == "build":
         below = wanted(lab, "kernel", commit, world)
         src = wanted(lab, "src", commit, world)
-        return _wanted(kind, commit, [("src", src.key), ("kernel", below.key)], below, src)
+        both: list[tuple[str, str]] = [("src", src.key), ("kernel", below.key)]
+        return _wanted(kind, commit, both, below, src, world=world)
     if kind == "objfs":
         below = wanted(lab, "build", commit, world)
-        return _wanted(kind, commit, [("build", below.key), ("image", lab.settings.image)], below)
+        image: list[tuple[str, str]] = [("build", below.key), ("image", lab.settings.image)]
+        return _wanted(kind, commit, image, below, world=world)
     if kind not in lab.recipe.parts:
         have = ", ".join(lab.recipe.parts)
         raise UserError(f"recipe {lab.recipe.name} has no {kind}", hint=f"it has: {have}")
@@ -81,7 +91,9 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
     base = _base(lab, kind, commit, world)
     if base:
         pairs.append((base.kind, base.key))
-    return _wanted(kind, commit, pairs, *([base] if base else []), family=family)
+    on = (base,) if base else ()
+    pin = world if kind in ("kernel", "install") else None
+    return _wanted(kind, commit, pairs, *on, family=family, world=pin)
 
 
 def root_under(lab: Lab, install: Wanted) -> Wanted | None:
@@ -102,10 +114,18 @@ def machine_of(lab: Lab, vm: str) -> Inputs:
 
 
 def _wanted(
-    kind: Kind, commit: Commit, pairs: list[tuple[str, str]], *on: Wanted, family: Key = _NONE
+    kind: Kind,
+    commit: Commit,
+    pairs: list[tuple[str, str]],
+    *on: Wanted,
+    family: Key = _NONE,
+    world: World = None,
 ) -> Wanted:
     key = digest.key_of([("kind", kind), *pairs])
-    return Wanted(kind=kind, commit=commit, inputs=tuple(pairs), key=key, family=family, on=on)
+    inputs = tuple(pairs)
+    return Wanted(
+        kind=kind, commit=commit, inputs=inputs, key=key, family=family, on=on, world=world
+    )
 
 
 def _base(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted | None:
@@ -130,6 +150,8 @@ def _settings(lab: Lab, kind: Kind) -> list[tuple[str, str]]:
     pairs = [("format", _FORMAT), ("recipe", recipe.name), ("part", kind)]
     pairs += [(f"step {n}", text) for n, text in enumerate(part.steps, 1)]
     pairs += [("outputs", " ".join(part.outputs)), ("volatile", " ".join(part.volatile))]
+    if _proved_by_globs(lab):
+        pairs += [("depends", " ".join(part.depends)), ("unseen", " ".join(part.unseen))]
     pairs += [(f"env {name}", value) for name, value in sorted(recipe.env.items())]
     pairs += [
         (f"file {name}", digest.of_bytes(text.encode()))
@@ -137,6 +159,14 @@ def _settings(lab: Lab, kind: Kind) -> list[tuple[str, str]]:
     ]
     pairs += [("sources at", recipe.places.src), ("objects at", recipe.places.obj)]
     return pairs + list(identity(lab))
+
+
+def _proved_by_globs(lab: Lab) -> bool:
+    """Whether the recipe's globs may stand for a trace here, and so decide what is reused."""
+    tracer = lab.settings.tracer
+    return tracer == "depend" or (
+        tracer == "auto" and not shutil.which("strace", path=path_of(lab))
+    )
 
 
 def _trees(lab: Lab, kind: Kind, commit: Commit) -> list[tuple[str, str]]:
@@ -186,13 +216,23 @@ def widen(
     homes = {str(Path(path).parent) if "/" in path else path for path in files}
     new = sorted(p for p in homes if not any(p.startswith(f"{q}/") for q in homes))
     if new:
-        file = _widened_file(lab)
-        everything = json.loads(file.read_text()) if file.exists() else {}
-        everything[f"{lab.recipe.name}.{kind}"] = sorted({*known, *new})
-        scratch = file.with_suffix(f".{os.getpid()}.new")
+        _remember(_widened_file(lab), f"{lab.recipe.name}.{kind}", new)
+    return new
+
+
+def _remember(file: Path, name: str, new: Iterable[str]) -> None:
+    """Add to what was seen to be read; builds that end at once must not lose each other's."""
+    import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
+
+    with filelock.FileLock(file.with_suffix(".lock")):
+        try:
+            everything = json.loads(file.read_text())
+        except (OSError, ValueError):
+            everything = {}
+        everything[name] = sorted({*everything.get(name, ()), *new})
+        scratch = file.with_suffix(".new")
         scratch.write_text(json.dumps(everything, indent=1))
         scratch.replace(file)
-    return new
 
 
 def identity(lab: Lab) -> Inputs:

@@ -7,15 +7,14 @@ as compilers record them. Knows nothing of mounts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, process
+from labtasks import layer
 from labtasks.builder import Workspace, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry
-from labtasks.process import Ended
 from labtasks.recipe import Places
 
 
@@ -51,10 +50,10 @@ class Copy(Workspace):
             for path in paths:
                 if os.path.lexists(root / path):
                     os.utime(root / path, follow_symlinks=False)
-        if self.recipe.in_tree:  # a touched source is no object
-            for path in set(self.trees.touch_src) & self._before.keys():
-                info = (src / path).lstat()
-                self._before[path] = (info.st_size, info.st_mtime_ns)
+        touched = {*self.trees.touch_obj, *(self.trees.touch_src if self.recipe.in_tree else ())}
+        for path in touched & self._before.keys():  # what is only touched is not built
+            info = (obj / path).lstat()
+            self._before[path] = (info.st_size, info.st_mtime_ns)
 
     def _under(self, obj: Path) -> dict[str, tuple[int, int]]:
         """Size and time of what lies under the new layer. A flattened stack does not: there only
@@ -77,24 +76,15 @@ class Copy(Workspace):
             if target.is_symlink() or not target.is_dir():
                 target.unlink(missing_ok=True)
 
-    def launch(
-        self,
-        argv: Sequence[str],
-        log: Path,
-        *,
-        cwd: str = "",
-        timeout: float | None = None,
-        until: Callable[[], bool] | None = None,
-        echo: bool = False,
-    ) -> Ended:
-        where = Path(cwd or self.places().src)
-        env = self.environment()
-        return process.run(
-            argv, log=log, env=env, cwd=where, timeout=timeout, until=until, echo=echo
-        )
+    def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
+        return argv, Path(cwd)
 
     def objects(self) -> Path:
         return Path(self.places().obj)
+
+    def shown(self, path: str) -> Path | None:
+        tree, _, rest = path.partition("/")
+        return Path(self.places().src if tree == "src" else self.places().obj) / rest
 
     def harvest(self) -> list[Entry]:
         folder = self.scratch / "layer"

@@ -60,6 +60,12 @@ def tree_of(layers: Path, layer: LayerId) -> Path:
     return layers / layer / "t"
 
 
+def find(layers: Path, stack: Iterable[LayerId], path: str) -> Path | None:
+    """Where the file lies that a stack shows at `path`; None where no layer has it."""
+    there = (tree_of(layers, layer) / path for layer in stack)
+    return next((full for full in there if os.path.lexists(full)), None)
+
+
 @lru_cache(maxsize=128)
 def entries(layers: Path, layer: LayerId) -> tuple[Entry, ...]:
     """A sealed layer's entries, read once. Raises FileNotFoundError when the layer is gone."""
@@ -174,22 +180,24 @@ def altered(layers: Path, stack: Iterable[LayerId], paths: Iterable[str] | None)
     hidden: set[str] = set()
     bad = []
     for layer in stack:
+        root = f"{tree_of(layers, layer)}/"
         for entry in entries(layers, layer):
-            if entry.path in hidden or (wanted is not None and entry.path not in wanted):
+            path = entry.path
+            if path in hidden or (wanted is not None and path not in wanted):
                 continue
             if entry.type in "flw":
-                hidden.add(entry.path)
-            if entry.type in "fl" and not _intact(tree_of(layers, layer) / entry.path, entry):
-                bad.append(f"{layer}/t/{entry.path}")
+                hidden.add(path)
+            if entry.type in "fl" and not _intact(root + path, entry):
+                bad.append(f"{layer}/t/{path}")
     return bad
 
 
-def _intact(path: Path, entry: Entry) -> bool:
+def _intact(path: str, entry: Entry) -> bool:
     """Whether it is as sealed, its time included: make compares times. Content is read only
     where the rest leaves doubt.
     """
     try:
-        info = path.lstat()
+        info = os.lstat(path)
         if (info.st_size, stat.S_IMODE(info.st_mode), info.st_mtime_ns) != (
             entry.size, entry.mode, entry.mtime,
         ):  # fmt: skip
@@ -199,8 +207,9 @@ def _intact(path: Path, entry: Entry) -> bool:
         if entry.type == "l":
             return os.readlink(path) == entry.digest
         if entry.digest.startswith(GIT):
-            return entry.digest == GIT + _blob(path.read_bytes(), len(entry.digest) - len(GIT))
-        return digest.of_file(path, info.st_size) == entry.digest
+            data = Path(path).read_bytes()
+            return entry.digest == GIT + _blob(data, len(entry.digest) - len(GIT))
+        return digest.of_file(Path(path), info.st_size) == entry.digest
     except OSError:
         return False
 

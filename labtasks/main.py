@@ -16,7 +16,8 @@ import msgspec
 
 from labtasks import demo, recipe
 from labtasks.error import LabError, UserError
-from labtasks.lab import FILE, Settings
+from labtasks.git import Repository
+from labtasks.lab import DEMO, FILE, Settings
 
 _DOIT_CFG = """\
 [GLOBAL]
@@ -67,6 +68,8 @@ def _init(directory: Path, repository: str, name: str) -> None:
         "doit.cfg": _DOIT_CFG,
         ".gitignore": "/cache/\n/.doit.db*\n",
     }
+    if repository != DEMO:
+        Repository((directory / Path(repository).expanduser()).absolute())  # or a refusal
     there = [f for f in (FILE, "dodo.py", "doit.cfg") if (directory / f).exists()]
     if there:
         raise UserError(f"{directory} has a {there[0]} already", hint="name another directory")

@@ -74,7 +74,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         why=f"{kind} image {home / 'objfs.img'}",
         seconds=round(time.monotonic() - started, 3),
         host=platform.node(),
-        reproduce=f"doit objfs:{want.commit.id}",
+        reproduce=f"doit {want.words}objfs:{want.commit.id}",
         finished=time.time(),
     )
     store.publish(manifest, trace=None, tree=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from labtasks.builder import Workspace, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry, LayerId
 from labtasks.namespace import Mount
-from labtasks.process import Ended
 from labtasks.recipe import Places
 
 
@@ -58,8 +57,8 @@ class Overlay(Workspace):
         names = b"".join(os.fsencode(f"{tree}/{p}") + b"\0" for p in paths)
         (self.scratch / "out" / "paths").write_bytes(names)
         text = f"xargs -0 {command} -- < {self.out()}/paths"
-        inside = namespace.argv(self.kind, self._mounts(), ["sh", "-c", text], cwd=tree)
-        answer = process.query(inside, env=self.environment(), cwd=self.layers)
+        argv, where = self.inside(["sh", "-c", text], tree)
+        answer = process.query(argv, env=self.environment(), cwd=where)
         with log.open("a", encoding="utf-8", errors="replace") as out:
             out.write(f"+ {command} of {len(paths)} paths of {tree}\n{answer.error}")
         if answer.code:
@@ -90,29 +89,26 @@ class Overlay(Workspace):
         ]
         return [*stacks, *plain]
 
-    def launch(
-        self,
-        argv: Sequence[str],
-        log: Path,
-        *,
-        cwd: str = "",
-        timeout: float | None = None,
-        until: Callable[[], bool] | None = None,
-        echo: bool = False,
-    ) -> Ended:
-        inside = namespace.argv(self.kind, self._mounts(), argv, cwd=cwd or self.places().src)
-        env = self.environment()
-        return process.run(
-            inside, log=log, env=env, cwd=self.layers, timeout=timeout, until=until, echo=echo
-        )
+    def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
+        return namespace.argv(self.kind, self._mounts(), argv, cwd=cwd), self.layers
 
     def objects(self) -> Path:
         return self.scratch / "obj"
 
+    def shown(self, path: str) -> Path | None:
+        tree, _, rest = path.partition("/")
+        trees = self.trees
+        objects = (*trees.obj, *trees.below)
+        if self.recipe.in_tree:
+            upper, stack = "obj", (*objects, *trees.src)
+        else:
+            upper, stack = tree, trees.src if tree == "src" else objects
+        new = self.scratch / upper / rest
+        return new if os.path.lexists(new) else layer.find(self.layers, stack, rest)
+
     def harvest(self) -> list[Entry]:
         upper = self.objects()
-        if self.recipe.in_tree:
-            self._drop_touched(upper)
+        self._drop_touched(upper)
         folder = self.scratch / "layer"
         folder.mkdir()
         upper.rename(folder / "t")
@@ -121,14 +117,16 @@ class Overlay(Workspace):
         return found
 
     def _drop_touched(self, upper: Path) -> None:
-        """Sources that were touched and not changed are no part of the objects."""
-        for path in self.trees.touch_src:
-            copy = upper / path
-            if not os.path.lexists(copy):
-                continue
-            below = (layer.tree_of(self.layers, i) / path for i in self.trees.src)
-            original = next((p for p in below if os.path.lexists(p)), None)
-            if original and _same(copy, original):
+        """What was touched and not changed (a world's objects, sources they lie among) is no
+        part of what was built.
+        """
+        trees = self.trees
+        touched = [(path, trees.below) for path in trees.touch_obj]
+        if self.recipe.in_tree:
+            touched += [(path, trees.src) for path in trees.touch_src]
+        for path, stack in touched:
+            copy, original = upper / path, layer.find(self.layers, stack, path)
+            if original and os.path.lexists(copy) and _same(copy, original):
                 copy.unlink()
 
     def strays(self) -> list[str]:

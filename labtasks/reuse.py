@@ -10,11 +10,12 @@ Pure but for reading git and the store: it decides, and others act. Knows nothin
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from labtasks import layer, source
+from labtasks import git, layer, source
 from labtasks.digest import Digest
 from labtasks.error import UserError, printable
 from labtasks.git import TreeId
@@ -26,6 +27,9 @@ from labtasks.trace import DRIVER, Change, Job, Trace
 
 _CANDIDATES = 8
 """How many artifacts are weighed; the nearest in time and those made last come first."""
+
+_TRIED = 24
+"""How many are looked at to find so many of which git still has the tree."""
 
 _UNKNOWN_RATE = 0.1
 """Seconds per job before anything was measured."""
@@ -40,6 +44,15 @@ class Below:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Near:
+    """An artifact, and the files in which its commit differs from the wanted one."""
+
+    manifest: Manifest
+    diff: tuple[git.Change, ...]
+    same_trees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """An artifact of the same family, and what stands between it and what is wanted.
 
@@ -51,6 +64,7 @@ class Candidate:
 
     manifest: Manifest
     trace: Trace | None
+    changed_paths: frozenset[str]
     changed_src: tuple[str, ...]
     changed_obj: tuple[str, ...]
     removed_src: frozenset[str]
@@ -74,8 +88,12 @@ class Candidate:
 
     @property
     def cost(self) -> int:
-        """Jobs that will run again; without a trace, the changed files stand for them."""
-        return len(self.touched) if self.touched is not None else len(self.changed_src) + 1
+        """Jobs that will run again, those that use what others make included; without a trace,
+        the changed files stand for them.
+        """
+        if self.trace is None or self.touched is None:
+            return len(self.changed_src) + 1
+        return len(self.trace.downstream(self.touched)) + (DRIVER in self.touched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,26 +112,47 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
     """What the store holds of the family, the likeliest bases first; one that proves to be the
     wanted artifact ends the list.
     """
-    family = [m for m in store.all(want.kind) if m.family == want.family]
-    by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
-    chosen = dict.fromkeys(m.key for pair in zip(by_date, family, strict=True) for m in pair)
-    by_key = {m.key: m for m in family}
     weighed: list[Candidate] = []
-    layers = set()
-    for key in chosen:
-        manifest = by_key[key]
-        same = _same_trees(lab, want, manifest)
-        if manifest.stack[0] in layers and not same:
-            continue  # aliases lead to one and the same tree
-        layers.add(manifest.stack[0])
-        if len(layers) > _CANDIDATES and not same:
+    for near in sorted(_near(lab, store, want), key=lambda n: (not n.same_trees, len(n.diff))):
+        if not near.same_trees and any(_covers(one, near) for one in weighed):
             continue
-        one = _weigh(lab, store, want, manifest, below, same_trees=same)
+        one = _weigh(lab, store, want, near, below)
         if one:
             weighed.append(one)
         if one and (one.same_inputs or one.proved):
             break
     return weighed
+
+
+def _near(lab: Lab, store: Store, want: Wanted) -> Iterator[_Near]:
+    """The artifacts nearest in time, and those made last, as far as git still has their trees."""
+    family = [m for m in store.all(want.kind) if m.family == want.family]
+    by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
+    chosen = dict.fromkeys(m.key for pair in zip(by_date, family, strict=True) for m in pair)
+    by_key = {m.key: m for m in family}
+    layers = set()
+    found = tried = 0
+    for key in chosen:
+        manifest = by_key[key]
+        same = _same_trees(lab, want, manifest)
+        if not same and (manifest.stack[0] in layers or found == _CANDIDATES or tried == _TRIED):
+            continue  # aliases lead to one and the same tree
+        layers.add(manifest.stack[0])
+        tried += 1
+        with contextlib.suppress(UserError):  # history was rewritten, git has thrown it away
+            diff = lab.repository.diff(TreeId(manifest.built_from), want.commit.tree)
+            found += 1
+            yield _Near(manifest=manifest, diff=diff, same_trees=same)
+
+
+def _covers(one: Candidate, near: _Near) -> bool:
+    """Whether an artifact that was weighed differs in no file in which this one does not: then
+    this one's trace need not be read, it will hardly cost less.
+    """
+    sound = one.trace and not one.trace.problems and not one.commands
+    if not sound or one.manifest.below != near.manifest.below:
+        return False
+    return one.changed_paths <= {c.path for c in near.diff}
 
 
 def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
@@ -141,18 +180,13 @@ def _weigh(
     lab: Lab,
     store: Store,
     want: Wanted,
-    manifest: Manifest,
+    near: _Near,
     below: Below | None,
-    *,
-    same_trees: bool,
 ) -> Candidate | None:
     """What stands between an artifact and what is wanted; None where it cannot be built on."""
     part = lab.recipe.parts[want.kind]
+    manifest, diff = near.manifest, near.diff
     old_tree, new_tree = TreeId(manifest.built_from), want.commit.tree
-    try:
-        diff = lab.repository.diff(old_tree, new_tree)
-    except UserError:  # history was rewritten, and git has thrown the old tree away
-        return None
     if source.rules_changed(diff):
         return None
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
@@ -187,11 +221,12 @@ def _weigh(
     return Candidate(
         manifest=manifest,
         trace=trace,
+        changed_paths=frozenset(c.path for c in diff),
         changed_src=tuple(c.path for c in diff if c.status != "D"),
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
         added_to_listed=frozenset(_listed_by_make(trace, changes)) if trace else frozenset(),
         removed_src=frozenset(path for status, path in changes if status == "D"),
-        same_inputs=same_trees and not below_seen,
+        same_inputs=near.same_trees and not below_seen,
         stale=stale,
         commands=commands,
         touched=touched,

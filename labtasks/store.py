@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -25,7 +25,7 @@ import msgspec
 
 from labtasks import layer
 from labtasks.digest import Digest, Key
-from labtasks.error import UserError
+from labtasks.error import InfraError, UserError
 from labtasks.layer import LayerId
 
 if TYPE_CHECKING:
@@ -160,12 +160,23 @@ class Store:
         from labtasks.trace import Trace  # noqa: PLC0415 (an up-to-date run reads none)
 
         try:
-            return Trace.decode((self.home(manifest.kind, manifest.key) / "trace").read_bytes())
+            return Trace.decode(self._trace_file(manifest).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
 
-    def publish(self, manifest: Manifest, *, trace: Trace | None, tree: Path | None) -> None:
-        """Seal an artifact. `tree` is its new layer's folder (`t` and `files`), moved into place.
+    def _trace_file(self, manifest: Manifest) -> Path:
+        return self.home(manifest.kind, manifest.key) / "trace"
+
+    def publish(
+        self,
+        manifest: Manifest,
+        *,
+        trace: Trace | None = None,
+        tree: Path | None = None,
+        alias_of: Manifest | None = None,
+    ) -> None:
+        """Seal an artifact. `tree` is its new layer's folder (`t` and `files`), moved into place;
+        an alias has the trace of what it is an alias of.
 
         Whoever is killed in here leaves a layer nobody refers to, never half an artifact.
         """
@@ -175,6 +186,9 @@ class Store:
         home.mkdir(parents=True, exist_ok=True)
         if trace is not None:
             write(home / "trace", trace.encode())
+        if alias_of is not None:
+            with contextlib.suppress(FileNotFoundError):  # not everything is traced
+                write(home / "trace", self._trace_file(alias_of).read_bytes())
         write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         (home / "failure.json").unlink(missing_ok=True)
 
@@ -265,14 +279,21 @@ class Store:
             lock.release()
 
     @contextlib.contextmanager
-    def workspace(self, name: str) -> Iterator[Path]:
-        """A scratch folder of this process, gone afterwards; folders of dead owners go first."""
+    def workspace(self, name: str, uses: Sequence[LayerId] = ()) -> Iterator[Path]:
+        """A scratch folder of this process, gone afterwards; folders of dead owners go first.
+
+        Nobody removes the layers it `uses` meanwhile. Raises InfraError when one is gone already.
+        """
         self._clear_dead()
         path = self.cache / "tmp" / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
         path.mkdir()
         with (path / "owner").open("w") as owner:
             _flock(owner)
             try:
+                with self._locked("sweep"):
+                    (path / "uses").write_text(" ".join(uses))
+                if not all((self.layers / name).is_dir() for name in uses):
+                    raise gone(f"a layer of what {name} is built on")
                 yield path
             finally:
                 layer.remove(path)
@@ -297,6 +318,11 @@ class Store:
     def free_bytes(self) -> int:
         """Free space of the cache's file system."""
         return shutil.disk_usage(self.cache).free
+
+
+def gone(what: str) -> InfraError:
+    """The refusal for what another command removed under this one."""
+    return InfraError(f"{what} was removed meanwhile", hint="run again")
 
 
 def _flock(file: IO[str]) -> bool:

@@ -21,7 +21,7 @@ from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit
 from labtasks.key import Kind, Wanted, World
 from labtasks.lab import Lab, load
-from labtasks.store import Store
+from labtasks.store import Store, gone
 
 Tasks = Iterator[dict[str, Any]]
 """What a function of dodo.py returns: doit's task dictionaries."""
@@ -287,6 +287,10 @@ def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
         work(Session(lab=lab, store=Store(lab.cache), options=options))
     except LabError as error:
         return TaskFailed(str(error))
+    except FileNotFoundError as error:
+        if not str(error.filename).startswith(f"{Store(load(directory).cache).layers}/"):
+            raise
+        return TaskFailed(str(gone(str(error.filename))))
     except PermissionError as error:
         return TaskFailed(str(InfraError(f"{error}", hint="check the owner of the cache")))
     return None

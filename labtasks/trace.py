@@ -26,7 +26,8 @@ from typing import Literal
 
 Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
 Kind = Literal["reads", "absent", "listed", "writes", "rules"]
-Rows = Mapping[str, Sequence[int]]  # path -> the numbers of the jobs, ascending
+Row = Sequence[int]  # the numbers of jobs, ascending
+Rows = Mapping[str, Row]  # by path
 
 KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules")
 DRIVER = ""  # the name of the driver's job
@@ -126,14 +127,21 @@ class Trace:
         """These jobs and all that used what they made, and so on; the driver apart."""
         number_of = {name: number for number, name in enumerate(self._names)}
         found = {number_of[name] for name in names if name != DRIVER}
-        driver = number_of.get(DRIVER, -1)
+        if not found:
+            return frozenset()
+        made: defaultdict[int, list[str]] = defaultdict(list)
         writes = self._rows["writes"]
         folders = {_parent(path) for path in writes}
+        for path, row in writes.items():
+            if path not in folders:
+                for number in row:
+                    made[number].append(path)
+        reads = self._rows["reads"]
+        apart = {number_of.get(DRIVER, -1)}
         fresh = set(found)
         while fresh:
-            made = [p for p, row in writes.items() if p not in folders and fresh.intersection(row)]
-            users = {n for path in made for n in self._rows["reads"].get(path, _NONE)}
-            fresh = users - found - {driver}
+            paths = [path for number in fresh for path in made[number]]
+            fresh = {n for path in paths for n in reads.get(path, _NONE)} - found - apart
             found |= fresh
         return frozenset(self._names[number] for number in found)
 
@@ -254,17 +262,39 @@ class Trace:
             rows: dict[Kind, Rows] = {}
             for kind in kinds:
                 ids, lengths, flat = (array("I", next(chunks)) for _ in range(3))
-                ends = list(accumulate(lengths))
-                slices = map(slice, [0, *ends], ends)
-                rows[kind] = dict(
-                    zip((paths[n] for n in ids), map(flat.__getitem__, slices), strict=True)
-                )
+                rows[kind] = _Stored(paths, ids, lengths, flat)
         except (zlib.error, IndexError, ValueError, StopIteration) as error:
             raise ValueError(f"a damaged trace: {error}") from error
         if kinds != KINDS:  # version 1: what only the driver read stands for its rules
             driver = [names.index(DRIVER)] if DRIVER in names else []
             rows["rules"] = {p: row for p, row in rows["reads"].items() if list(row) == driver}
         return cls._of_rows(names, rows, flag == "in tree", problems)
+
+
+class _Stored(Mapping[str, Row]):
+    """The rows of a stored trace. Of thousands only few are asked for: they are cut out then."""
+
+    def __init__(
+        self, paths: list[str], ids: array[int], lengths: array[int], flat: array[int]
+    ) -> None:
+        self._ends = array("I", accumulate(lengths, initial=0))
+        self._flat = flat
+        self._place = dict(zip(map(paths.__getitem__, ids), range(len(lengths)), strict=True))
+        if self._ends[-1] != len(flat):
+            raise ValueError("rows and their lengths differ")
+
+    def __getitem__(self, path: str) -> Row:
+        place = self._place[path]
+        return self._flat[self._ends[place] : self._ends[place + 1]]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._place
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._place)
+
+    def __len__(self) -> int:
+        return len(self._place)
 
 
 def _pack_strings(strings: Iterable[str]) -> bytes:

@@ -23,6 +23,7 @@ from labtasks.trace_trees import Trees
 _CONTINUED = re.compile(r"[ \t]*\\\r?\n[ \t]*")
 _WORD = re.compile(r"(?:[^\s\\]|\\.)+")
 _RULE = re.compile(r"((?:[^:\\]|\\.|:(?=\S))+):(?=\s|$)(.*)", re.DOTALL)
+_PLAIN = re.compile(r"[^\t=;%][^=;%]*")
 _WILDCARD = re.compile(r"\$\(wildcard ([^)]*)\)")
 _KBUILD = re.compile(r"(source|deps)_\S+ :=(.*)")
 
@@ -78,6 +79,22 @@ def parse(
             writes=frozenset({job}),
         )
     return Trace(jobs, in_tree=trees.in_tree)
+
+
+def prerequisites(text: str) -> dict[str, frozenset[str]] | None:
+    """What each target of a makefile depends on; None when it says anything besides, as commands
+    or variables.
+    """
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for line in _CONTINUED.sub(" ", text).splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        rule = _RULE.match(line)
+        if rule is None or not _PLAIN.fullmatch(line):
+            return None
+        for target in _words(rule[1]):
+            found[posixpath.normpath(target)].update(_words(rule[2]))
+    return {target: frozenset(sources) for target, sources in found.items()}
 
 
 def _ran_in(here: str, target: str) -> str:

@@ -5,7 +5,7 @@ The log is one file with a pid before each line, as written by
     strace -f --seccomp-bpf -q -s 4096 -o LOG -e trace=<the file calls, fcntl, dup, clone, fork> ...
 
 Descriptors are followed only as far as *at calls and fchdir need them, and closing is not in the
-log; nor are the interpreter of a #! script, io_uring, directories opened without O_DIRECTORY, and
+log; nor are the loader a program names, io_uring, directories opened without O_DIRECTORY, and
 what a process does with a descriptor another one sent it. It knows nothing of makefiles: a job
 is a child of a process that runs one of the `drivers`, with all its descendants.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,7 @@ _NO_DIGIT = re.compile(rb"\D")
 _UNFINISHED = b" <unfinished ...>\n"
 _GONE = (b"-1 ENOENT", b"-1 ENOTDIR")
 
+_MOST_INTERPRETERS = 5  # as in the kernel
 _OPEN = frozenset({b"open", b"openat", b"openat2", b"creat"})
 _FORK = frozenset({b"clone", b"clone3", b"vfork", b"fork"})
 _ENTER = frozenset({b"execve", b"execveat", b"chdir"})
@@ -63,15 +64,17 @@ def parse(
     cwd: str,
     drivers: Collection[str] = DRIVERS,
     links: Mapping[str, str] | None = None,
+    interpreter: Callable[[str], str] = lambda _: "",
 ) -> Trace:
     """The trace of a build that began in `cwd` and saw its trees at `src` and `obj`.
 
     `links`: symbolic links that were there before ("obj/x/machine" -> "/mnt/src/sys/..."); those
-    made or read during the build are in the log. Jobs that wrote nothing below `obj` are the
-    driver's. Cost: 2 to 3 s of processor time per million lines. Raises OSError when `log`
-    cannot be read.
+    made or read during the build are in the log. `interpreter` tells what the first line of an
+    executed file (a trace path) names, for no call shows it. Jobs that wrote nothing below `obj`
+    are the driver's. Cost: 2 to 3 s of processor time per million lines. Raises OSError when
+    `log` cannot be read.
     """
-    reader = _Reader(Trees(src, obj, links), cwd, drivers)
+    reader = _Reader(Trees(src, obj, links), cwd, drivers, interpreter)
     with Path(log).open("rb") if isinstance(log, str | os.PathLike) else nullcontext(log) as lines:
         for line in lines:
             reader.read(line)
@@ -81,8 +84,15 @@ def parse(
 class _Reader:
     """Follows the log line by line."""
 
-    def __init__(self, trees: Trees, cwd: str, drivers: Collection[str]) -> None:
+    def __init__(
+        self,
+        trees: Trees,
+        cwd: str,
+        drivers: Collection[str],
+        interpreter: Callable[[str], str],
+    ) -> None:
         self.trees = trees
+        self.interpreter = cache(interpreter)
         self.drivers = frozenset(name.encode() for name in drivers)
         self.cwd = os.fsencode(cwd) + b"/"
         self.line = 0
@@ -96,7 +106,8 @@ class _Reader:
         # The order matters: most lines are stat and open calls outside the trees, which the
         # look-ahead refuses at once. Directories opened out there can lead back in.
         outside = rb'/(?!(?:%s)["/]|[^"]*", [A-Z_|]*O_DIRECTORY)' % b"|".join(
-            re.escape(os.fsencode(root).strip(b"/")) for root, _ in trees.roots
+            re.escape(os.fsencode(place).strip(b"/"))
+            for place in (*(root for root, _ in trees.roots), *trees.doors)
         )
         call = _TREE_CALL % (_FD, _STRING.replace(b'"', b'"(?!' + outside + b")", 1))
         either = b"|".join((_OTHER_CALL, call, _RESUMED, _ENDED))
@@ -190,8 +201,19 @@ class _Reader:
                 process.cwd[0] = os.fsencode(self.trees.directory(text_of(path))) + b"/"
             elif result == b"0":
                 process.driver = path.rpartition(b"/")[2] in self.drivers
+                self._interpreted(process, path)
         elif not result.startswith((b"-", b"?")):
             self._held(process, call, args, result)
+
+    def _interpreted(self, process: Process, path: bytes) -> None:
+        """The kernel opens what a script's first line names, and what that one's names."""
+        for _ in range(_MOST_INTERPRETERS):
+            names = self.trees.names(text_of(path))
+            path = os.fsencode(self.interpreter(names[-1])) if names else b""
+            if not path:
+                return
+            path = path if path.startswith(b"/") else process.cwd[0] + path
+            process.reads.add(path)
 
     def _held(self, process: Process, call: bytes, args: bytes, result: bytes) -> None:
         """Calls on a descriptor."""

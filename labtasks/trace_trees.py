@@ -18,7 +18,8 @@ class Trees:
     Links matter: a FreeBSD kernel reads sys/amd64/include through a link named `machine` in its
     object directory, and a change of the header is a change of the file behind the link. They
     are what the caller passes ({"obj/.../machine": "/mnt/src/sys/amd64/include"}, targets as
-    readlink shows them) and what the tracer saw made or read.
+    readlink shows them; links from outside by their absolute paths, kept as `doors`) and what
+    the tracer saw made or read.
     """
 
     def __init__(self, src: str, obj: str, links: Mapping[str, str] | None = None) -> None:
@@ -32,9 +33,10 @@ class Trees:
         self._links: dict[str, str] = {}
         self._known: dict[str, _Real] = {}
         where = {short: root for root, short in self.roots}
+        self.doors = [path for path in links or {} if path.startswith("/")]
         for path, target in (links or {}).items():
             tree, _, rest = path.partition("/")
-            self.add_link(f"{where[tree]}/{rest}", target)
+            self.add_link(f"{where[tree]}/{rest}" if tree else path, target)
 
     def add_link(self, path: str, target: str) -> None:
         """Learn of a link at an absolute path."""
@@ -58,13 +60,16 @@ class Trees:
         return tuple(short for p in (*links, full) if (short := self._short(p)))
 
     def _real(self, path: str, depth: int = 0) -> _Real:
-        """Where a directory really is."""
-        real = self._known.get(path)
-        if real is None:
-            real = "", ()
-            for name in path.split("/"):
-                real = self._step(real, name, depth)
-            self._known[path] = real
+        """Where a directory really is. Walks down from the nearest parent it knows."""
+        pending: list[tuple[str, str]] = []
+        at = path
+        while (real := self._known.get(at)) is None and at:
+            above, _, name = at.rpartition("/")
+            pending.append((at, name))
+            at = above
+        real = real or ("", ())
+        for at, name in reversed(pending):
+            real = self._known[at] = self._step(real, name, depth)
         return real
 
     def _step(self, at: _Real, name: str, depth: int = 0) -> _Real:

@@ -9,17 +9,21 @@ Knows nothing of what traces are used for.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
 
-from labtasks import layer, process, trace_depend, trace_filemon, trace_strace
+from labtasks import layer, namespace, process, trace_depend, trace_filemon, trace_strace
 from labtasks.builder import STRACE, Workspace
 from labtasks.error import UserError
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
+
+_LONGEST = 256
+"""Bytes of a first line that the kernel looks at."""
 
 
 def choose(setting: str, part: Part, path: str) -> str:
@@ -65,7 +69,15 @@ def collect(
     src, obj = places.src, places.obj
     if tracer == "strace":
         logs = sorted((space.scratch / "out").glob("strace.*"), key=lambda p: int(p.suffix[1:]))
-        steps = [trace_strace.parse(p, src=src, obj=obj, cwd=src, links=links) for p in logs]
+        known = {**links, **_doors(src, obj)}
+
+        def interpreter(path: str) -> str:
+            return _interpreter(space.shown(path))
+
+        steps = [
+            trace_strace.parse(p, src=src, obj=obj, cwd=src, links=known, interpreter=interpreter)
+            for p in logs
+        ]
         return reduce(Trace.united, steps) if steps else None
     if tracer == "filemon":
         return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
@@ -79,6 +91,45 @@ def collect(
         listed = frozenset(path.rpartition("/")[0] for path in reads)
         return found.united(Trace({DRIVER: Job(reads=reads, listed=listed, rules=reads)}))
     return None
+
+
+def _interpreter(script: Path | None) -> str:
+    """What a `#!` line names; "" for any other file."""
+    if script is None:
+        return ""
+    try:
+        with script.open("rb") as file:
+            first = file.readline(_LONGEST)
+    except OSError:
+        return ""
+    words = first[2:].split() if first.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else ""
+
+
+def _doors(*roots: str) -> dict[str, str]:
+    """Links of this system that lead to the trees or to a folder above them, such as /usr/src.
+    Looked for two folders deep: a link further down is not seen.
+    """
+    above = {str(up) for root in roots for up in (Path(root), *Path(root).parents)} - {"/"}
+    inside = tuple(f"{root}/" for root in roots)
+    found = {}
+    apart = (namespace.ROOT, "/dev", "/proc", "/sys")
+    apart = (namespace.ROOT, "/dev", "/proc", "/sys")
+    tops = [item for item in _scan("/") if item.path not in apart]
+    for item in (*tops, *(below for top in tops for below in _scan(top.path))):
+        if item.is_symlink():
+            target = os.path.realpath(item.path)
+            if target in above or target.startswith(inside):
+                found[item.path] = target
+    return found
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as listing:
+            return list(listing)
+    except OSError:  # no folder, or not ours to read
+        return []
 
 
 def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]]:

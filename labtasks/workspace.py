@@ -19,7 +19,7 @@ def open_workspace(lab: Lab, store: Store, name: str, trees: Trees) -> Iterator[
     with contextlib.ExitStack() as stack:
         if kind == "none":
             stack.enter_context(store.lane(name))
-        scratch = stack.enter_context(store.workspace(name))
+        scratch = stack.enter_context(store.workspace(name, trees.uses))
         if kind == "none":
             yield Copy(
                 layers=store.layers, scratch=scratch, trees=trees, recipe=lab.recipe, jobs=lab.jobs

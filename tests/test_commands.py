@@ -69,7 +69,9 @@ def test_what_init_writes_works(tmp_path):
     assert "hint:" in again.stderr
 
 
-@pytest.mark.parametrize("words", [("--recipe", "linx"), ("--recipe", "none.toml")])
+@pytest.mark.parametrize(
+    "words", [("--recipe", "linx"), ("--recipe", "none.toml"), ("--repository", "/nonexist")]
+)
 def test_init_refuses_what_is_not_there(tmp_path, words):
     done = labtasks("init", tmp_path / "lab", *words)
     assert done.returncode == 3

@@ -80,3 +80,13 @@ def test_no_world_at_all(make_lab):
     said = lab.doit("build:base")
     assert said.lines("^kernel:.*built")
     assert lab.manifest("kernel", "base", "image").below == []
+
+
+def test_commands_that_are_told_name_the_world(built):
+    """Without it another artifact would be meant."""
+    said = built.doit("kernel:broken", "world=base", code=1)
+    base = built.repo.short("base")
+    assert said.lines(f"hint: `doit retry=yes world={base} kernel:")
+    built.doit("kernel:kernel-c", "world=base")
+    manifest = built.manifest("kernel", "kernel-c", "base")
+    assert manifest.reproduce == f"doit world={base} kernel:{manifest.commit}"

@@ -1,0 +1,100 @@
+"""Reasons not to believe an incremental build, looked for before and after it ran.
+
+    sealed files that somebody changed by hand: nothing is built on them
+    makefiles the build made anew: what the old ones made may be wrong now
+    a new file in a folder that make lists, and that nobody looked at
+
+The last two raise BuildError, which leads to a clean build. Knows nothing of how steps are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from labtasks import layer, trace_depend
+from labtasks.builder import Trees, Workspace
+from labtasks.error import BuildError, UserError, printable
+from labtasks.layer import Entry
+from labtasks.recipe import Part
+from labtasks.reuse import Candidate
+from labtasks.store import Store
+from labtasks.trace import Trace
+
+
+def refuse_altered(
+    store: Store, trees: Trees, reads: frozenset[str] | None, *, in_tree: bool
+) -> None:
+    """Raises UserError for a sealed file changed by hand, of those in `reads` or of all."""
+
+    def below(prefix: str) -> list[str] | None:
+        if reads is None:
+            return None
+        return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
+
+    objects = (*trees.obj, *trees.flat, *trees.below)
+    bad = layer.altered(store.layers, trees.src, below("src/"))
+    bad += layer.altered(store.layers, objects, None if in_tree else below("obj/"))
+    if bad:
+        owners = store.owners(bad[0].split("/")[0])
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise UserError(
+            f"sealed file changed by hand: {store.layers / bad[0]}{more}",
+            hint=f"`doit clean {' '.join(owners)}` and build again; nothing was built on it",
+        )
+
+
+def refuse_new_rules(
+    store: Store, space: Workspace, trace: Trace, part: Part, entries: Iterable[Entry]
+) -> None:
+    """A makefile that the build itself made came out another one: what older rules made may be
+    wrong now. Raises BuildError.
+    """
+    trees = space.trees
+    stack = (*trees.obj, *trees.flat, *trees.below)
+    rules = {p.partition("/")[2] for p in trace.rules}
+    written = {e.path: e for e in entries if e.type == "f"}
+    made = [written[path] for path in written.keys() & rules]
+    under = layer.merged(store.layers, stack) if made else {}
+    root = space.places().obj
+    harmless = layer.matcher((*part.depends, *part.volatile))
+    for entry in made:
+        before = under.get(entry.path)
+        if harmless(entry.path) or (before and before.digest == entry.digest):
+            continue
+        old = layer.find(store.layers, stack, entry.path) if before else None
+        new = space.scratch / "layer" / "t" / entry.path
+        if not _same_rules(_text(old) if old else "", _text(new), written, root):
+            raise BuildError(f"it made new rules for make: {printable(entry.path)}")
+
+
+def _same_rules(old: str, new: str, written: Collection[str], root: str) -> bool:
+    """Whether two makefiles say the same, but for prerequisites of what was made just now, as
+    compilers write them beside their objects.
+    """
+    before, after = trace_depend.prerequisites(old), trace_depend.prerequisites(new)
+    if before is None or after is None:
+        return False
+    none = frozenset[str]()
+    differ = {t for t in {*before, *after} if before.get(t, none) != after.get(t, none)}
+    return all(_is_among(target, written, root) for target in differ)
+
+
+def _is_among(target: str, written: Collection[str], root: str) -> bool:
+    if target.startswith("/"):
+        return target.removeprefix(f"{root}/") in written
+    # relative to where make ran, which the file does not tell
+    return any(f"/{path}".endswith(f"/{target}") for path in written)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def refuse_unused(base: Candidate, seen: Trace) -> None:
+    """A file was added to a folder that make lists, and nobody looked at it: a wildcard may have
+    put its name into a command that make saw no reason to run. Raises BuildError.
+    """
+    unused = base.added_to_listed - seen.reads - seen.absent
+    if unused:
+        raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")

@@ -1,0 +1,157 @@
+"""What once came out stale, each in the smallest tree that shows it.
+
+Two commits, `one` and `two`: the second is built with the first in the store, and then compared
+with a clean build of itself.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import Repo
+
+from labtasks import key
+from labtasks.lab import load
+
+RECIPE = """
+about = "one makefile"
+[kernel]
+steps = ["make -j{jobs} O={obj}"]
+"""
+
+
+@pytest.fixture
+def repo(tmp_path):
+    repo = Repo(tmp_path / "repo")
+    repo.create()
+    return repo
+
+
+def built_twice(make_lab, repo, recipe=RECIPE, **settings):
+    """Both commits, one after the other; what was said of the second."""
+    lab = make_lab(repo=repo, **settings)
+    (lab.directory / "tiny.toml").write_text(recipe)
+    lab.doit("kernel:one")
+    said = lab.doit("kernel:two")
+    lab.doit("verify", "kernel:two")
+    return said
+
+
+def test_a_generated_list_that_loses_an_entry(make_lab, repo):
+    repo.write(
+        "Makefile",
+        "all: $(O)/k\n"
+        '$(O)/objs.mk: list\n\techo "$(O)/k:" `sed "s,.*,$(O)/&.o," list` > $@\n'
+        "-include $(O)/objs.mk\n"
+        "$(O)/k:\n\tld -r -o $@ $^\n"
+        "$(O)/%.o: %.c\n\tcc -c -o $@ $<\n",
+    )
+    repo.write("a.c", "int a;\n")
+    repo.write("b.c", "int b;\n")
+    repo.write("list", "a\nb\n")
+    repo.commit("two objects", tag="one")
+    repo.write("list", "a\n")
+    repo.commit("one object", tag="two")
+    said = built_twice(make_lab, repo)
+    assert said.rung("kernel", repo.short("two")) == "incremental then clean"
+
+
+def test_what_compilers_leave_is_no_rule(make_lab, repo):
+    """A dependency file that loses a header was written with its object."""
+    repo.write("Makefile", "$(O)/a.o: a.c\n\tcc -MD -c -o $@ $<\n-include $(wildcard $(O)/*.d)\n")
+    repo.write("h.h", "")
+    repo.write("a.c", '#include "h.h"\nint a;\n')
+    repo.commit("a header", tag="one")
+    repo.write("a.c", "int a = 2;\n")
+    repo.commit("none", tag="two")
+    said = built_twice(make_lab, repo)
+    assert said.rung("kernel", repo.short("two")) == "incremental"
+
+
+def test_the_interpreter_of_a_script_is_read(make_lab, repo):
+    recipe = RECIPE.replace("[kernel]", '[world]\nsteps = ["cc -o {obj}/interp w.c"]\n[kernel]')
+    repo.write("Makefile", "$(O)/t: go.sh\n\t./go.sh > $@\n")
+    repo.write("go.sh", "#!/mnt/obj/interp\n").chmod(0o755)
+    text = '#include <stdio.h>\nint main(void) { puts("1"); }\n'
+    repo.write("w.c", text)
+    repo.commit("it says 1", tag="one")
+    repo.write("w.c", text.replace("1", "2"))
+    repo.commit("it says 2", tag="two")
+    # without make's help: the target does not name the interpreter
+    built_twice(make_lab, repo, recipe)
+
+
+def test_globs_that_stand_for_a_trace_decide(make_lab, repo):
+    """With what compilers leave: a recipe that is mended stops proving what it proved before."""
+    recipe = RECIPE + 'depends = ["**/*.d"]\nunseen = ["nothing"]\n'
+    repo.write("Makefile", "$(O)/a.o: a.c lds\n\tcc -MD -c -o $@ $< && cat lds >> $@\n")
+    repo.write("a.c", "int a;\n")
+    repo.write("lds", "1")
+    repo.commit("one", tag="one")
+    repo.write("lds", "2")
+    repo.commit("two", tag="two")
+    lab = make_lab(repo=repo, tracer="depend")
+    (lab.directory / "tiny.toml").write_text(recipe)
+    assert lab.doit("kernel:one", "kernel:two").rung("kernel", repo.short("two")) == "trace"
+    (lab.directory / "tiny.toml").write_text(recipe.replace("nothing", "lds"))
+    lab.doit("kernel:one", "kernel:two")
+    lab.doit("verify", "kernel:two")
+
+
+def test_a_link_of_the_host_into_the_trees(make_lab, repo):
+    """What is read through it is read."""
+    link = Path(f"/tmp/labtasks-test-{os.getpid()}")  # noqa: S108 (a name of its own)
+    link.symlink_to("/mnt/src")
+    recipe = RECIPE.replace("make -j{jobs} O={obj}", f"cc -c -o {{obj}}/a.o {link}/a.c")
+    try:
+        repo.write("a.c", "int a = 1;\n")
+        repo.commit("one", tag="one")
+        repo.write("a.c", "int a = 2;\n")
+        repo.commit("two", tag="two")
+        built_twice(make_lab, repo, recipe)
+    finally:
+        link.unlink()
+
+
+def test_inputs_found_at_once_are_all_remembered(make_lab, repo):
+    for number in range(8):
+        repo.write(f"d{number}/f", "")
+    repo.commit("one", tag="one")
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE.replace("steps", 'inputs = ["x"]\nsteps', 1))
+    found = load(lab.directory)
+    commit = found.repository.commit("one")
+
+    def widen(number: int) -> None:
+        key.widen(found, "kernel", commit, [f"d{number}/f"])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(widen, range(8)))
+    assert key.widened(found, "kernel") == [f"d{number}" for number in range(8)]
+
+
+def test_a_base_that_goes_while_it_is_wanted(built):
+    """What somebody removes under a build is a refusal, no traceback; run again, it is built."""
+    build = built.start("kernel:kernel-c")
+    said = built.doit("clean", "world:base", "kernel:base", "src:base", code=None)
+    text = build.communicate(timeout=60)[0]
+    assert "Traceback" not in said.text + text
+    built.doit("kernel:kernel-c")
+
+
+def test_jobs_that_use_what_others_make_are_counted(make_lab, repo):
+    repo.write(
+        "Makefile",
+        "$(O)/k: $(O)/a.o $(O)/b.o\n\tld -r -o $@ $^\n$(O)/%.o: %.c\n\tcc -c -o $@ $<\n",
+    )
+    repo.write("a.c", "int a;\n")
+    repo.write("b.c", "int b;\n")
+    repo.commit("one", tag="one")
+    repo.write("a.c", "int a = 2;\n")
+    repo.commit("two", tag="two")
+    said = built_twice(make_lab, repo)
+    assert said.lines(r"about 3 of 4 jobs")
+    assert said.lines(r"built: 3 jobs")
