@@ -55,6 +55,7 @@ def debian(
         }  # fmt: skip
         command = [
             tool, "--variant=minbase", f"--include={wanted}", "--mode=root", "--format=null",
+            "--dpkgopt=force-unsafe-io",
             '--aptopt=APT::Install-Recommends "false"', f'--customize-hook=sh {DATA}/hook "$1"',
             suite, "/dev/null", *([mirror] if mirror else []),
         ]  # fmt: skip
