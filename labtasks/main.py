@@ -1,4 +1,4 @@
-"""The `labtasks` command: make a lab, make the demo's history. Everything else is doit's.
+"""The `labtasks` command: make a lab, the demo's history, a machine's disk. All else is doit's.
 
 Knows nothing of builds.
 """
@@ -17,6 +17,7 @@ import msgspec
 from labtasks import demo, recipe
 from labtasks.error import LabError, UserError
 from labtasks.lab import FILE, Settings
+from labtasks.machine import Vm
 
 _DOIT_CFG = """\
 [GLOBAL]
@@ -43,10 +44,19 @@ def main(words: Sequence[str] | None = None) -> int:
     init.add_argument("--recipe", default="demo", help="freebsd, linux, demo, or a .toml file")
     history = commands.add_parser("demo", help="write the demo OS and its history, as a git clone")
     history.add_argument("directory", type=Path)
+    disk = commands.add_parser("image", help="make the disk of a build machine (as root)")
+    disk.add_argument("system", choices=["debian"])
+    disk.add_argument("file", type=Path, help="its name; .img, .kernel and .initrd are added")
+    disk.add_argument("--suite", default="bookworm", help="Debian's release")
+    disk.add_argument("--size", default="8G", help="of the disk, which is sparse")
+    disk.add_argument("--mirror", default="", help="where packages come from")
+    disk.add_argument("--packages", default="", help="more of them, with commas between")
     asked = parser.parse_args(words)
     try:
         if asked.command == "init":
             _init(asked.directory, asked.repository, asked.recipe)
+        elif asked.command == "image":
+            _image(asked)
         else:
             demo.create(asked.directory)
     except LabError as error:
@@ -56,6 +66,15 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
         return 3
     return 0
+
+
+def _image(asked: argparse.Namespace) -> None:
+    from labtasks import image  # noqa: PLC0415 (seldom)
+
+    image.debian(
+        asked.file, suite=asked.suite, size=asked.size, mirror=asked.mirror,
+        packages=asked.packages,
+    )  # fmt: skip
 
 
 def _init(directory: Path, repository: str, name: str) -> None:
@@ -94,6 +113,8 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
         yield f"[{table}]"
         if table == "options":
             yield from _options(recipe.load(recipe.find(name, directory)))
+        if table == "vm":
+            yield from _machines()
         yield ""
 
 
@@ -104,8 +125,20 @@ def _options(found: recipe.Recipe) -> Iterator[str]:
         yield f"# {name} = {_toml(option.default)}\n"
 
 
+def _machines() -> Iterator[str]:
+    """What a [vm.<name>] may say, as prose: nobody has a machine by default."""
+    hints = get_type_hints(Vm, include_extras=True)
+    for field in msgspec.structs.fields(Vm):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+        lists = isinstance(field.default_factory, type)
+        default = "none" if lists else "required" if field.required else _toml(field.default)
+        text = f"{field.name} ({default}): {meta.description}"
+        yield from textwrap.wrap(text, 90, initial_indent="#   ", subsequent_indent="#     ")
+
+
 def _toml(value: Any) -> str:
-    return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if plain else msgspec.json.encode(value).decode()
 
 
 if __name__ == "__main__":
