@@ -16,7 +16,7 @@ import msgspec
 
 from labtasks import demo, recipe
 from labtasks.error import LabError, UserError
-from labtasks.lab import FILE, Settings
+from labtasks.lab import FILE, Settings, Test
 from labtasks.machine import Vm
 
 _DOIT_CFG = """\
@@ -96,26 +96,40 @@ def _init(directory: Path, repository: str, name: str) -> None:
 def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
     """lab.toml with every setting: those that must be chosen, and the others as comments."""
     chosen = {"repository": repository, "recipe": name}
-    hints = get_type_hints(Settings, include_extras=True)
-    tables = []
-    for field in msgspec.structs.fields(Settings):
-        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
-        about = textwrap.wrap(meta.description or "", 90)
-        if isinstance(field.default_factory, type) or isinstance(field.default, dict):
-            tables.append((field.name, about))
+    tables = {}
+    for field, text in _fields(Settings):
+        about = [f"# {line}" for line in textwrap.wrap(text, 90)]
+        if isinstance(field.default_factory, type) or isinstance(
+            field.default, dict | msgspec.Struct
+        ):
+            tables[field.name] = about
             continue
-        yield from (f"# {line}" for line in about)
-        value = chosen.get(field.name, field.default)
         mark = "" if field.name in chosen else "# "
-        yield f"{mark}{field.name} = {_toml(value)}\n"
-    for table, about in tables:
-        yield from (f"# {line}" for line in about)
-        yield f"[{table}]"
-        if table == "options":
-            yield from _options(recipe.load(recipe.find(name, directory)))
-        if table == "vm":
-            yield from _machines()
+        value = chosen.get(field.name, field.default)
+        yield from (*about, f"{mark}{field.name} = {_toml(value)}\n")
+    inside = {
+        "options": lambda: _options(recipe.load(recipe.find(name, directory))),
+        "test": _test,
+        "vm": _machines,
+    }
+    for table, about in tables.items():
+        yield from (*about, f"[{table}]")
+        yield from inside.get(table, tuple)()
         yield ""
+
+
+def _fields(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, str]]:
+    """Each setting of a structure, and what is said about it."""
+    hints = get_type_hints(structure, include_extras=True)
+    for field in msgspec.structs.fields(structure):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+        yield field, meta.description or ""
+
+
+def _test() -> Iterator[str]:
+    for field, text in _fields(Test):
+        yield from (f"# {line}" for line in textwrap.wrap(text, 90))
+        yield f"# {field.name} = {_toml(field.default)}\n"
 
 
 def _options(found: recipe.Recipe) -> Iterator[str]:
@@ -127,12 +141,10 @@ def _options(found: recipe.Recipe) -> Iterator[str]:
 
 def _machines() -> Iterator[str]:
     """What a [vm.<name>] may say, as prose: nobody has a machine by default."""
-    hints = get_type_hints(Vm, include_extras=True)
-    for field in msgspec.structs.fields(Vm):
-        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+    for field, about in _fields(Vm):
         lists = isinstance(field.default_factory, type)
-        default = "none" if lists else "required" if field.required else _toml(field.default)
-        text = f"{field.name} ({default}): {meta.description}"
+        default = "none" if lists else _toml(field.default)
+        text = f"{field.name} ({default}): {about}"
         yield from textwrap.wrap(text, 90, initial_indent="#   ", subsequent_indent="#     ")
 
 

@@ -164,6 +164,11 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
 
 def _prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
     """The layer over the image: kept from start to start, made anew over another image."""
+    if not vm.image:
+        raise UserError(
+            f"vm {name} has no disk of its own: it boots what was installed",
+            hint=f"`doit test:<ref>:{name}`, or set `image` in [vm.{name}]",
+        )
     image = (lab.directory / Path(vm.image).expanduser()).absolute()
     try:
         info = image.stat()

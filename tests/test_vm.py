@@ -108,12 +108,12 @@ def test_both_in_one_command_and_listed(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("up:tb",), "no virtual machine is called 'tb'\n  hint: did you mean 'ta'"),
+        (("up:tb",), "no VM is called 'tb'\n  hint: did you mean 'ta'"),
         (("up:",), "up: names no machine"),
         (("down",), "down: names no machine"),
         (("ssh", "ta"), "vm ta is not up\n  hint: doit up:ta"),
         (("ssh",), "which machine?"),
-        (("console", "nn"), "no virtual machine is called 'nn'"),
+        (("console", "nn"), "no VM is called 'nn'"),
     ],
 )
 def test_wrong_names(lab: Lab, words: tuple[str, ...], part: str) -> None:
@@ -201,6 +201,7 @@ def test_ports_are_of_the_loopback_and_qemus_choice(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
+        ('image = "sector.img"', "", "hint: `doit test:<ref>:ta`, or set `image` in [vm.ta]"),
         ("sector.img", "none.img", "No such file or directory"),
         ("memory = 32", 'digest = "00"\nmemory = 32', "is not the image that lab.toml means"),
         ("memory = 32", 'kernel = "none"\nmemory = 32', "hint: image, kernel, initrd and disks"),
