@@ -3,7 +3,8 @@
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
     error digest process           what everybody needs: refusals, BLAKE3, external commands
-    qemu                           a virtual machine as data, and its command line
+    qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
+    machine image                  [vm.<name>] of lab.toml; the disk of a build machine
     lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next
@@ -18,6 +19,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     objfs artifact boot            export what was built; the whole pipeline; start the result
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict
+    vm attach                      machines brought up and down; a terminal on a console
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
 """

@@ -18,7 +18,7 @@ from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
 from labtasks.digest import Digest
 from labtasks.error import BuildError, say
-from labtasks.key import Wanted, World
+from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.recipe import INSTALLS
 from labtasks.reuse import Below, Candidate, Decision
@@ -30,12 +30,11 @@ NEARLY_FULL = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """How somebody wants it: `world` pins it, `retry` builds what is known not to build, `force`
+    """How somebody wants it: `retry` builds what is known not to build, `force`
     overrides the ABI rules, `echo` shows the log on the terminal, `clean` takes nothing but a
     clean build for an answer (of what is asked for, not of what it is built on).
     """
 
-    world: World = None
     retry: bool = False
     force: bool = False
     echo: bool = False

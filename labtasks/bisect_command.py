@@ -177,12 +177,13 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
 
     begin = journal.state.begun()
     lab = _with_test(session.lab, begin.test)
-    world = begin.options.get("world", "")
-    pinned = session.world() if world or session.options.world else None
-    if not world and not lab.settings.world:
-        pinned = lab.repository.commit(begin.goods[0])
+    world = begin.options.get("world") or lab.settings.world or begin.goods[0]
     prober = Prober(
-        lab=lab, store=session.store, vm=begin.vm, request=request(session), world=pinned
+        lab=lab,
+        store=session.store,
+        vm=begin.vm,
+        request=request(session),
+        world=session.world_of(world),
     )
     hunt = Hunt(
         lab=lab,

@@ -2,7 +2,8 @@
 
 mmdebstrap makes the tree, the files in `images/debian` make of it what QEMU boots by itself: a
 root disk, a kernel, and an initial RAM disk of a few megabytes. No systemd: it is up in seconds,
-emulated too. Knows nothing of labs; it prints the lines for a lab.toml.
+emulated too. Knows nothing of labs; it prints the lines for a
+lab.toml.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from labtasks import process
+from labtasks import accelerator, process
 from labtasks.error import InfraError, UserError, say
 
 DATA = Path(__file__).parent / "images" / "debian"
@@ -37,6 +38,8 @@ def debian(
     """
     if os.geteuid() != 0:
         raise UserError("a root disk's files belong to root", hint="run it with sudo")
+    if accelerator.host_arch() not in _KERNELS:
+        raise UserError("no Debian kernel is known for this processor", hint="amd64 or aarch64")
     tool = process.which("mmdebstrap")
     process.which("mke2fs")
     out = out.absolute()
@@ -50,11 +53,11 @@ def debian(
         made = Path(scratch) / out.name
         env = {
             "PATH": process.PATH, "LC_ALL": "C", "FILES": str(DATA), "OUT": str(made),
-            "SIZE": size, "KERNEL": _KERNELS["amd64"],
-            "TMPDIR": scratch,
+            "SIZE": size, "KERNEL": _KERNELS[accelerator.host_arch()], "TMPDIR": scratch,
         }  # fmt: skip
         command = [
             tool, "--variant=minbase", f"--include={wanted}", "--mode=root", "--format=null",
+            "--dpkgopt=force-unsafe-io",
             '--aptopt=APT::Install-Recommends "false"', f'--customize-hook=sh {DATA}/hook "$1"',
             suite, "/dev/null", *([mirror] if mirror else []),
         ]  # fmt: skip
@@ -74,7 +77,9 @@ def debian(
 
 def settings(out: Path) -> str:
     """The lines of a lab.toml for an image."""
+    arch = accelerator.host_arch()
+    port = "ttyAMA0" if arch == "aarch64" else "ttyS0"
     return (
-        f'[vm.build]\nimage = "{out}.img"\nkernel = "{out}.kernel"\ninitrd = "{out}.initrd"\n'
-        'append = "console=ttyS0 quiet"\nmemory = 2048\n'
+        f'[vm.build]\narch = "{arch}"\nimage = "{out}.img"\nkernel = "{out}.kernel"\n'
+        f'initrd = "{out}.initrd"\nappend = "console={port} quiet"\nmemory = 2048\n'
     )

@@ -16,6 +16,9 @@ from labtasks.qemu import Arch, Drive, Forward
 
 Meta = msgspec.Meta
 
+MEMORY = 1024
+"""MiB of a machine whose description does not say."""
+
 
 class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[vm.<name>]`: the descriptions are its reference. Paths are relative to the lab."""
@@ -145,8 +148,9 @@ def compose(
         for n in range(vm.serial)
     ]
     return qemu.Machine(
-        name=name, arch=vm.arch, type=vm.type, accel=accel, memory=vm.memory, cpus=vm.cpus,
-        firmware=firmware, kernel=path(vm.kernel), initrd=path(vm.initrd), append=vm.append,
+        name=name, arch=vm.arch, type=vm.type, accel=accel, cpus=vm.cpus,
+        memory=vm.memory or MEMORY, firmware=firmware, kernel=path(vm.kernel),
+        initrd=path(vm.initrd), append=vm.append,
         drives=tuple(drives), serials=tuple(serials), network=True,
         forwards=(Forward(host=port, guest=22),) if vm.ssh is not False else (),
         monitor=str(monitor(state)), pidfile=str(pidfile(state)), reboot=True,

@@ -1,4 +1,4 @@
-"""The `labtasks` command: make a lab, make the demo's history. Everything else is doit's.
+"""The `labtasks` command: make a lab, the demo's history, a machine's disk. All else is doit's.
 
 Knows nothing of builds.
 """
@@ -17,7 +17,8 @@ import msgspec
 from labtasks import demo, recipe
 from labtasks.error import LabError, UserError
 from labtasks.git import Repository
-from labtasks.lab import DEMO, FILE, Settings
+from labtasks.lab import DEMO, FILE, Settings, Test
+from labtasks.machine import Vm
 
 _DOIT_CFG = """\
 [GLOBAL]
@@ -46,10 +47,19 @@ def main(words: Sequence[str] | None = None) -> int:
     init.add_argument("--recipe", default="demo", help="freebsd, linux, demo, or a .toml file")
     history = commands.add_parser("demo", help="write the demo OS and its history, as a git clone")
     history.add_argument("directory", type=Path)
+    disk = commands.add_parser("image", help="make the disk of a build machine (as root)")
+    disk.add_argument("system", choices=["debian"])
+    disk.add_argument("file", type=Path, help="its name; .img, .kernel and .initrd are added")
+    disk.add_argument("--suite", default="bookworm", help="Debian's release")
+    disk.add_argument("--size", default="8G", help="of the disk, which is sparse")
+    disk.add_argument("--mirror", default="", help="where packages come from")
+    disk.add_argument("--packages", default="", help="more of them, with commas between")
     asked = parser.parse_args(words)
     try:
         if asked.command == "init":
             _init(asked.directory, asked.repository, asked.recipe)
+        elif asked.command == "image":
+            _image(asked)
         else:
             demo.create(asked.directory)
     except LabError as error:
@@ -59,6 +69,15 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
         return 3
     return 0
+
+
+def _image(asked: argparse.Namespace) -> None:
+    from labtasks import image  # noqa: PLC0415 (seldom)
+
+    image.debian(
+        asked.file, suite=asked.suite, size=asked.size, mirror=asked.mirror,
+        packages=asked.packages,
+    )  # fmt: skip
 
 
 def _init(directory: Path, repository: str, name: str) -> None:
@@ -82,24 +101,40 @@ def _init(directory: Path, repository: str, name: str) -> None:
 def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
     """lab.toml with every setting: those that must be chosen, and the others as comments."""
     chosen = {"repository": repository, "recipe": name}
-    hints = get_type_hints(Settings, include_extras=True)
-    tables = []
-    for field in msgspec.structs.fields(Settings):
-        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
-        about = textwrap.wrap(meta.description or "", 90)
-        if isinstance(field.default_factory, type) or isinstance(field.default, dict):
-            tables.append((field.name, about))
+    tables = {}
+    for field, text in _fields(Settings):
+        about = [f"# {line}" for line in textwrap.wrap(text, 90)]
+        if isinstance(field.default_factory, type) or isinstance(
+            field.default, dict | msgspec.Struct
+        ):
+            tables[field.name] = about
             continue
-        yield from (f"# {line}" for line in about)
-        value = chosen.get(field.name, field.default)
         mark = "" if field.name in chosen else "# "
-        yield f"{mark}{field.name} = {_toml(value)}\n"
-    for table, about in tables:
-        yield from (f"# {line}" for line in about)
-        yield f"[{table}]"
-        if table == "options":
-            yield from _options(recipe.load(recipe.find(name, directory)))
+        value = chosen.get(field.name, field.default)
+        yield from (*about, f"{mark}{field.name} = {_toml(value)}\n")
+    inside = {
+        "options": lambda: _options(recipe.load(recipe.find(name, directory))),
+        "test": _test,
+        "vm": _machines,
+    }
+    for table, about in tables.items():
+        yield from (*about, f"[{table}]")
+        yield from inside.get(table, tuple)()
         yield ""
+
+
+def _fields(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, str]]:
+    """Each setting of a structure, and what is said about it."""
+    hints = get_type_hints(structure, include_extras=True)
+    for field in msgspec.structs.fields(structure):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+        yield field, meta.description or ""
+
+
+def _test() -> Iterator[str]:
+    for field, text in _fields(Test):
+        yield from (f"# {line}" for line in textwrap.wrap(text, 90))
+        yield f"# {field.name} = {_toml(field.default)}\n"
 
 
 def _options(found: recipe.Recipe) -> Iterator[str]:
@@ -109,8 +144,18 @@ def _options(found: recipe.Recipe) -> Iterator[str]:
         yield f"# {name} = {_toml(option.default)}\n"
 
 
+def _machines() -> Iterator[str]:
+    """What a [vm.<name>] may say, as prose: nobody has a machine by default."""
+    for field, about in _fields(Vm):
+        lists = isinstance(field.default_factory, type)
+        default = "none" if lists else _toml(field.default)
+        text = f"{field.name} ({default}): {about}"
+        yield from textwrap.wrap(text, 90, initial_indent="#   ", subsequent_indent="#     ")
+
+
 def _toml(value: Any) -> str:
-    return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if plain else msgspec.json.encode(value).decode()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labtasks import abi, key, trial, verdict
 from labtasks.artifact import Request, produce
@@ -104,7 +104,7 @@ class Prober:
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
         known = self.store.get("install", want.key) is not None
-        request = Request(world=world, retry=self.request.retry, force=True, echo=self.request.echo)
+        request = replace(self.request, force=True)
         try:
             produce(self.lab, self.store, want, request)
         except BuildError as error:

@@ -26,7 +26,7 @@ def again(prober: Prober, commit: Commit) -> Finding:
     own = replace(prober, world=None)
     want = key.wanted(lab, "kernel", commit, None)
     before = store.get(want.kind, want.key)
-    clean = replace(prober.request, world=None, clean=True, retry=True)
+    clean = replace(prober.request, clean=True, retry=True)
     try:
         kernel = produce(lab, store, want, clean)
     except BuildError:

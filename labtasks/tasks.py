@@ -84,12 +84,13 @@ class Session:
 
     def world(self) -> World:
         """The pinned world, from the command line or lab.toml."""
-        ref = self.options.world or self.lab.settings.world
-        if ref == "image":
+        return self.world_of(self.options.world or self.lab.settings.world)
+
+    def world_of(self, text: str) -> World:
+        """What `world=` means: a commit, "image", or each commit's own ("own", or nothing)."""
+        if text == "image":
             return "image"
-        if ref == "own":
-            return None
-        return self.lab.repository.commit(ref) if ref else None
+        return self.lab.repository.commit(text) if text and text != "own" else None
 
     def want(self, kind: str, ref: str) -> Wanted:
         """What a task's name stands for. Raises UserError."""
@@ -276,7 +277,7 @@ def request(session: Session) -> Any:
     from labtasks.artifact import Request  # noqa: PLC0415
 
     chosen = session.options
-    return Request(world=session.world(), retry=chosen.retry, force=chosen.force, echo=chosen.echo)
+    return Request(retry=chosen.retry, force=chosen.force, echo=chosen.echo)
 
 
 def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from labtasks import accelerator, digest, machine, process, qcow2, qemu, ssh
-from labtasks.error import InfraError, LabError, UserError, say
+from labtasks.error import InfraError, UserError, say
 from labtasks.lab import Lab
 from labtasks.machine import Vm
 from labtasks.qmp import Monitor
@@ -40,10 +40,10 @@ _UEFI = {
 _COMPLAINTS = (
     ("host forwarding rule", "the port is taken: ssh = true lets QEMU choose a free one"),
     ('"write" lock', "another QEMU has one of its disks open: `doit down` that one first"),
-    ("Cannot lock pid file", "another command has just started it: run this one again"),
-    ("Could not open", "image, kernel, initrd and disks are paths relative to the lab"),
-    ("Cannot set up guest memory", "set a smaller memory in lab.toml"),
-    ("No space left", "free some space and run the command again"),
+    ("cannot lock pid file", "another command has just started it: run this one again"),
+    ("could not open", "image, kernel, initrd and disks are paths relative to the lab"),
+    ("cannot set up guest memory", "set a smaller memory in lab.toml"),
+    ("no space left", "free some space and run the command again"),
 )
 """What QEMU says when it does not start, and what to do about it."""
 
@@ -151,8 +151,10 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
     answer = process.query(qemu.argv(composed), cwd=state)
     if answer.code:
         said = (answer.error.strip().splitlines() or ["QEMU said nothing"])[-1]
-        hints = (hint for part, hint in _COMPLAINTS if part in answer.error)
-        raise InfraError(f"vm {name} does not start: {said}", hint=next(hints, ""))
+        complaint = answer.error.lower()
+        hints = (hint for part, hint in _COMPLAINTS if part in complaint)
+        other = f"QEMU was given what [vm.{name}] in lab.toml says"
+        raise InfraError(f"vm {name} does not start: {said}", hint=next(hints, other))
     found = find(lab, name)
     if found is None:
         raise InfraError(f"vm {name} ended at once", hint=f"the console is {_console(state)}")
@@ -162,6 +164,11 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
 
 def _prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
     """The layer over the image: kept from start to start, made anew over another image."""
+    if not vm.image:
+        raise UserError(
+            f"vm {name} has no disk of its own: it boots what was installed",
+            hint=f"`doit test:<ref>:{name}`, or set `image` in [vm.{name}]",
+        )
     image = (lab.directory / Path(vm.image).expanduser()).absolute()
     try:
         info = image.stat()
@@ -292,11 +299,18 @@ def down(lab: Lab, store: Store, name: str) -> bool:
 
 
 def _end(state: Path, patience: float) -> str:
-    """End a machine's QEMU; how it went."""
+    """End a machine's QEMU; how it went. One whose monitor is silent is not asked twice."""
+    listens = True
 
     def ask(command: str) -> None:
-        with contextlib.suppress(LabError), Monitor(machine.monitor(state)) as monitor:
-            monitor.execute(command)
+        nonlocal listens
+        if not listens:
+            return
+        try:
+            with Monitor(machine.monitor(state), timeout=3.0) as monitor:
+                monitor.execute(command)
+        except InfraError:
+            listens = command == "quit"  # which may leave no time for an answer
 
     def kill() -> None:
         pid = _pid(state)
@@ -310,18 +324,25 @@ def _end(state: Path, patience: float) -> str:
         ("killed", 5.0, kill),
     )
     for name, seconds, act in rungs:
-        if seconds <= 0:
-            continue
-        act()
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if not _pid(state):
-                _clear(state)
-                return name
-            time.sleep(0.02)
+        if seconds > 0:
+            act()
+        wait = seconds if listens or act is kill else 0.0
+        if _gone(state, wait):
+            _clear(state)
+            return name
     raise InfraError(
         f"QEMU does not end (process {_pid(state)})", hint="it may wait for a disk that hangs"
     )
+
+
+def _gone(state: Path, seconds: float) -> bool:
+    """Whether QEMU ends within some seconds."""
+    ends = time.monotonic() + seconds
+    while _pid(state):
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _clear(state: Path) -> None:

@@ -1,0 +1,55 @@
+"""The images are what QEMU takes for its own, and cost nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labtasks import accelerator, qcow2
+from labtasks.error import UserError
+
+
+@given(size=st.integers(0, 1 << 50))
+def test_the_size_is_kept(size: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "x.qcow2"
+    qcow2.create(path, size=size)
+    assert qcow2.size_of(path, "qcow2") == size
+
+
+def test_a_chain_shows_what_lies_below(tmp_path: Path) -> None:
+    """A guest boots from the image at the bottom of a chain, and writes to none of it."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("qemu-system-x86_64 is missing")
+    below = tmp_path / "odd, name 100%.img"
+    below.write_bytes(accelerator.boot_sector().ljust(1 << 20, b"\0"))
+    for n in range(5):
+        path = tmp_path / f"{n}.qcow2"
+        qcow2.create(path, below=below)
+        below = path
+    argv = accelerator.probe_argv("qemu-system-x86_64", "amd64", "tcg", str(below))
+    words = [word.replace("format=raw", "format=qcow2") for word in argv]
+    done = subprocess.run(words, capture_output=True, timeout=60, check=False)
+    assert b"alive" in done.stdout, done.stderr
+
+
+def test_a_new_image_is_instant_and_small(tmp_path: Path) -> None:
+    below = tmp_path / "big.img"
+    with below.open("wb") as file:
+        file.truncate(1 << 40)
+    started = time.monotonic()
+    qcow2.create(tmp_path / "x.qcow2", below=below)
+    assert time.monotonic() - started < 0.2
+    assert (tmp_path / "x.qcow2").stat().st_blocks * 512 <= 1 << 20
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.qcow2").write_bytes(b"not an image")
+    with pytest.raises(UserError, match="is no qcow2 image"):
+        qcow2.create(tmp_path / "b.qcow2", below=tmp_path / "a.qcow2")
+    assert not (tmp_path / "b.qcow2").exists()
