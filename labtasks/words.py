@@ -1,0 +1,97 @@
+"""Words for a person: what others wrote made harmless, and numbers as people say them.
+
+Commits and consoles hold whatever their authors liked. Knows nothing of where words are shown.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import unicodedata
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that some scripts are spelled with."""
+
+
+def plain(text: str, *, keep: str = "") -> str:
+    """Words of others, harmless: what would move a cursor, ring, or turn the direction of reading
+    becomes an escape. One line, unless `keep` holds the newline.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(char, keep) for char in text.replace("\r\n", "\n"))
+
+
+def _visible(char: str, keep: str) -> str:
+    if char in keep or char in _JOINERS:
+        return char
+    if char in "\n\t":
+        return " "
+    harmful = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return char.encode("unicode_escape").decode() if harmful else char
+
+
+def block(text: str) -> list[str]:
+    """The lines of a longer text, harmless, without empty ones around."""
+    lines = [plain(line.expandtabs()).rstrip() for line in text.splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines[next((at for at, line in enumerate(lines) if line), 0) :]
+
+
+def bare(reason: str, verdict: str) -> str:
+    """A reason without the verdict in front, where that is told beside it."""
+    return "" if reason == verdict else reason.removeprefix(f"{verdict}: ")
+
+
+def short(commit: str) -> str:
+    """A commit as people write it."""
+    return plain(commit)[:12]
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: `3.1 s`, `42 s`, `4 min 10 s`, `2 h 05 min`."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "?"
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def day(seconds: float, form: str = "%Y-%m-%d") -> str:
+    """A date in UTC; nothing where there is none, for git takes any number as a date."""
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def percent(probability: float) -> str:
+    """A probability for a person; never rounded up to certainty."""
+    return "100 %" if probability >= 1 else f"{math.floor(probability * 1000) / 10:.1f} %"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 commit`, `2,000 commits`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def brief(seconds: float) -> str:
+    """A duration for a narrow column: `4m10s`, `-` for none."""
+    spelled = duration(seconds)
+    return spelled.replace(" min ", "m").replace(" h ", "h").replace(" s", "s") if seconds else "-"
+
+
+def cut(line: str, columns: int) -> str:
+    """A line that fits into so many columns; wide characters take two columns."""
+    room = columns
+    for at, char in enumerate(line):
+        room -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if room < 0:
+            return f"{line[: at - 1].rstrip()}…"
+    return line
