@@ -121,7 +121,8 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
         options={"repeats": options["repeats"], "world": session.options.world},
     )
     under_way = journal.state
-    if under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start:
+    same = under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start
+    if same and not under_way.end:
         return
     if under_way.start and not under_way.end and not under_way.culprit:
         ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
@@ -171,6 +172,7 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
+    from labtasks import record, report  # noqa: PLC0415
     from labtasks.ahead import Ahead  # noqa: PLC0415
     from labtasks.hunt import Hunt  # noqa: PLC0415
     from labtasks.probe import Prober  # noqa: PLC0415
@@ -195,11 +197,14 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         ahead=Ahead(prober=prober) if options["ahead"] else None,
     )
     try:
-        found = hunt.run()
+        hunt.run()
     finally:
         if hunt.ahead:
             hunt.ahead.stop()
-    return _status(session, found)
+    found = record.write(hunt)
+    say(report.text(found))
+    say(f"the page is {journal.path.parent / 'report.html'}")
+    return 0 if len(found.culprits) == 1 else 1
 
 
 def _repeats(begin: Start) -> int:

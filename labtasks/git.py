@@ -33,12 +33,15 @@ _MODES = {"100644": 0o644, "100755": 0o755, "120000": 0o777}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """One commit: its id, its tree's id, and its committer date in seconds since 1970."""
+    """One commit: its id, its tree's id, its committer date in seconds since 1970, who wrote it
+    (where that was asked for).
+    """
 
     id: CommitId
     tree: TreeId
     date: int
     subject: str
+    author: str = ""
 
     @property
     def short(self) -> str:
@@ -207,16 +210,22 @@ class Repository:
         """What each of some commits is, asked in one go."""
         if not ids:
             return {}
-        form = "--format=%H%x00%T%x00%ct%x00%s"
+        form = "--format=%H%x00%T%x00%ct%x00%an%x00%s"
         asked = "".join(f"{one}\n" for one in ids)
         raw = self._git("log", "--no-walk=unsorted", form, "--stdin", data=asked.encode())
         found = {}
         for line in raw.decode(errors="replace").splitlines():
-            one, tree, date, subject = line.split("\0")
+            one, tree, date, author, subject = line.split("\0")
             found[CommitId(one)] = Commit(
-                id=CommitId(one), tree=TreeId(tree), date=int(date), subject=subject
+                id=CommitId(one), tree=TreeId(tree), date=int(date), subject=subject, author=author
             )
         return found
+
+    def describe(self, commit: CommitId) -> tuple[str, str]:
+        """A commit's message, and which files it changes by how many lines."""
+        message = self._git("log", "-1", "--format=%B", commit).decode(errors="replace")
+        stat = self._git("diff-tree", "--stat=72", "--root", "--no-commit-id", "-m", commit)
+        return message.strip(), stat.decode(errors="replace").rstrip()
 
     def merge_bases(self, one: CommitId, others: Collection[CommitId]) -> tuple[CommitId, ...]:
         """The newest common ancestors of a commit and several others taken together: before a

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from labtasks import choice, flaky, graph, proof
+from labtasks import choice, flaky, graph, key, proof
 from labtasks.ahead import Ahead
 from labtasks.digest import Digest
 from labtasks.error import UserError, say
@@ -28,7 +28,7 @@ from labtasks.outlook import Outlook
 from labtasks.probe import Finding, Prober
 from labtasks.progress import Culprit, Proof, Start, State, Told
 from labtasks.search import Search, Verdict
-from labtasks.store import Store
+from labtasks.store import Manifest, Store
 
 _MOST_RUNS = 200
 """Runs of one commit after which a flaky test is given up as undecidable."""
@@ -109,25 +109,25 @@ class Hunt:
     def _verify_ends(self) -> None:
         """Both ends are what the person said. Raises UserError when one is not."""
         begin, told = self.begin, {t.commit: t for t in self.state.told}
-        terms = begin.terms
+        for known in told.values():
+            self._recall(known)
         ends = (*((g, Verdict.GOOD) for g in self._goods()), (begin.bad, Verdict.BAD))
         for commit, wanted in ends:
-            about = self.about[commit]
-            if commit in told:
-                self._recall(told[commit])
-            if commit not in told or not self.kernels.built:
-                found = self._tested(about, Series(), why=f"the {terms.word(wanted)} end")
-                if found is not wanted and commit == begin.bad and self.prober.world:
-                    say(f"{about.short} is not {terms.new} on the pinned world: each its own then")
-                    self.prober = self._own_worlds()
-                    found = self._tested(about, Series(), why=f"the {terms.word(wanted)} end")
-                if found is not wanted:
-                    last = self.state.told[-1]
-                    raise UserError(
-                        f"{about.short} is not {terms.word(wanted)}: {last.reason}",
-                        hint="a bisect needs ends that the test tells apart: look at the console "
-                        f"{last.facts.get('console', '')}",
-                    )
+            if commit in told and told[commit].verdict is wanted:
+                continue
+            about, word = self.about[commit], begin.terms.word(wanted)
+            found = self._tested(about, Series(), why=f"the {word} end")
+            if found is not wanted and commit == begin.bad and self.prober.world:
+                say(f"  not {word} on the pinned world: each commit on its own from here")
+                self.prober = replace(self.prober, world=None)
+                found = self._tested(about, Series(), why=f"the {word} end")
+            if found is not wanted:
+                last = self.state.told[-1]
+                raise UserError(
+                    f"{about.short} is not {word}: {last.reason}",
+                    hint="the test must tell both ends apart; the console is "
+                    f"{last.facts.get('console', '')}",
+                )
 
     def _goods(self) -> list[CommitId]:
         """The good ends, and where a good one is no ancestor of the bad one, where they parted:
@@ -139,12 +139,21 @@ class Hunt:
         return list(dict.fromkeys((*begin.goods, *forks)))
 
     def _recall(self, told: Told) -> None:
-        if told.facts.get("world") == told.commit[:12] and told.commit == self.begin.bad:
-            self.prober = self._own_worlds()
+        """Take up what an earlier run found: the kernel it built, and on which world."""
+        world = told.facts.get("world", "")
+        if told.commit == self.begin.bad and world == told.commit[:12] and not self.prober.aligned:
+            pinned = self.prober.world_for(self.about[told.commit])[0]
+            if pinned:  # the rules had not asked for its own
+                self.prober = replace(self.prober, world=None)
+        if world:
+            self._learn_kernel(told.commit, world)
 
-    def _own_worlds(self) -> Prober:
-        old = self.prober
-        return Prober(lab=old.lab, store=old.store, vm=old.vm, request=old.request)
+    def _learn_kernel(self, commit: CommitId, world: str) -> None:
+        base = None if world == commit[:12] else self.lab.repository.commit(world)
+        want = key.wanted(self.lab, "kernel", self.about[commit], base)
+        kernel = self.store.get(want.kind, want.key)
+        if kernel:
+            self._learn(kernel)
 
     def _search(self) -> State:
         """Test until nothing is left in question; the culprit is in the journal then."""
@@ -160,7 +169,7 @@ class Hunt:
             why = self._why(search, best)
             if self.ahead:
                 self.ahead.prepare(self._next_ones(search, best.root))
-            self._tested(self.about[best.commit], Series(), why=why)
+            self._tested(self.about[best.commit], Series(), why=why, search=search)
             left = self._replayed(place)
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
         if self.ahead:
@@ -199,14 +208,18 @@ class Hunt:
             if one and one.seconds:
                 yield self.about[one.commit]
 
-    def _tested(self, commit: Commit, series: Series, *, why: str) -> Verdict:
+    def _tested(
+        self, commit: Commit, series: Series, *, why: str, search: Search | None = None
+    ) -> Verdict:
         """Test a commit until it is decided, and write that down."""
         say(f"{commit.short} {commit.subject}")
         say(f"  {why}")
         bad_end = commit.id == self.begin.bad
         while True:
             found = self.prober.probe(commit, again=series.runs)
-            self._learn(found)
+            if found.kernel:
+                self._learn(found.kernel)
+            self.test_seconds = found.test_seconds or self.test_seconds
             verdict = self._verdict(found)
             if verdict is Verdict.SKIP:
                 break
@@ -215,7 +228,8 @@ class Hunt:
             if decided is not None:
                 verdict = Verdict.BAD if decided else Verdict.GOOD
                 break
-        self._write(found, verdict, series, why)
+        left = search.tell(commit.id, verdict).remaining if search else len(self.parents)
+        self._write(found, verdict, series, why, left)
         return verdict
 
     def _decided(self, series: Series, *, bad_end: bool) -> bool | None:
@@ -237,16 +251,15 @@ class Hunt:
             return self.begin.terms.judge(passed=found.outcome is Outcome.GOOD)
         return Verdict.SKIP
 
-    def _learn(self, found: Finding) -> None:
-        """Later forecasts know what was built for this one."""
-        if found.kernel:
-            self.kernels.learn(found.kernel)
-            for world in self.store.all("world"):
-                self.worlds.learn(world)
-        if found.test_seconds:
-            self.test_seconds = found.test_seconds
+    def _learn(self, kernel: Manifest) -> None:
+        """Later forecasts know what was built."""
+        self.kernels.learn(kernel)
+        for world in self.store.all("world"):
+            self.worlds.learn(world)
 
-    def _write(self, found: Finding, verdict: Verdict, series: Series, why: str) -> None:
+    def _write(
+        self, found: Finding, verdict: Verdict, series: Series, why: str, left: int = 0
+    ) -> None:
         kernel, told = found.kernel, found.verdict
         facts = {
             "why": why,
@@ -256,6 +269,7 @@ class Hunt:
             "build_seconds": f"{found.build_seconds:.1f}",
             "test_seconds": f"{found.test_seconds:.1f}",
             "console": told.console if told else "",
+            "remaining": str(left),
         }
         word = self.begin.terms.word(verdict)
         took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""

@@ -236,7 +236,10 @@ def _step(found: Report, number: int, step: Step) -> str:
     console = f'<code class="path">{e(step.console)}</code>' if step.console else ""
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",
-        f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}{_small(bare(step.reason, step.outcome))}',
+        (
+            f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}'
+            f"{_small(bare(step.reason, step.outcome))}"
+        ),
         f"{e(step.rung)}{_small(step.reused)}",
         e(step.world),
         brief(step.build_seconds),

@@ -1,0 +1,171 @@
+"""From a bisect's journal to its report: what was found, with git's and the store's own words.
+
+Knows nothing of how a report looks.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from labtasks import page
+from labtasks.console import clean
+from labtasks.git import CommitId
+from labtasks.hunt import Hunt
+from labtasks.progress import Told
+from labtasks.report import Node, Proof, Report, State, Step
+from labtasks.search import Search, Verdict
+
+_AROUND = 12
+"""Lines of a console before the failure that are shown, and after it."""
+
+
+def write(hunt: Hunt) -> Report:
+    """The report so far, as report.txt, .json and .html beside the journal."""
+    found = record(hunt)
+    page.write(hunt.journal.path.parent, found)
+    return found
+
+
+def record(hunt: Hunt) -> Report:
+    """The report of a bisect, finished or not."""
+    state, begin = hunt.state, hunt.begin
+    culprits = state.culprit.commits if state.culprit else ()
+    place = hunt.folded()
+    search = state.search(place)
+    steps = tuple(_step(hunt, told) for told in state.told)
+    message, diffstat = hunt.lab.repository.describe(culprits[0]) if culprits else ("", "")
+    full = sum(outlook.whole for outlook in (hunt.worlds, hunt.kernels))
+    spent = sum(step.build_seconds for step in steps)
+    whole = state.end or (culprits and (state.proofs or not hunt.prove or len(culprits) > 1))
+    return Report(
+        repository=str(hunt.lab.repository.git_dir),
+        good=begin.goods,
+        bad=begin.bad,
+        terms=(begin.terms.old, begin.terms.new),
+        vm=begin.vm,
+        test=begin.test or hunt.lab.settings.test.script,
+        culprits=culprits,
+        probability=state.culprit.probability if state.culprit else 0,
+        diffstat=diffstat,
+        message=message,
+        steps=steps,
+        proofs=tuple(_proofs(hunt, culprits)),
+        nodes=tuple(_nodes(hunt, search, culprits)),
+        started=begin.time,
+        seconds=round(_last(hunt) - begin.time, 1),
+        builds=sum(1 for step in steps if step.build_seconds),
+        boots=sum(1 for step in steps if step.test_seconds) + len(state.proofs),
+        folded=len(hunt.parents) - sum(1 for _ in place.parents),
+        full_build_seconds=round(full, 1),
+        saved_seconds=round(max(0.0, full * len(steps) - spent), 1) if full else 0,
+        excerpt=_excerpt(state.told),
+        commands=tuple(_commands(hunt, culprits)),
+        finished=bool(whole),
+    )
+
+
+def _last(hunt: Hunt) -> float:
+    """When the last thing was found, or now while the search is under way."""
+    return hunt.journal.events[-1].time if hunt.state.culprit else time.time()
+
+
+def _step(hunt: Hunt, told: Told) -> Step:
+    facts = told.facts
+    return Step(
+        commit=told.commit,
+        subject=hunt.about[told.commit].subject if told.commit in hunt.about else "",
+        verdict=hunt.begin.terms.word(told.verdict),
+        outcome=told.outcome,
+        reason=told.reason,
+        how=told.how,
+        why=facts.get("why", ""),
+        rung=facts.get("rung", ""),
+        reused=facts.get("reused", ""),
+        world=facts.get("world", ""),
+        build_seconds=float(facts.get("build_seconds", 0)),
+        test_seconds=float(facts.get("test_seconds", 0)),
+        remaining=int(facts.get("remaining", 0)),
+        console=facts.get("console", ""),
+    )
+
+
+def _proofs(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[Proof]:
+    return [
+        Proof(
+            commit=proof.commit,
+            subject=hunt.about[proof.commit].subject,
+            role="culprit" if proof.commit in culprits else "parent",
+            verdict=hunt.begin.terms.word(proof.verdict),
+            agrees=proof.agrees,
+            reason=proof.reason,
+            seconds=proof.seconds,
+        )
+        for proof in hunt.state.proofs
+    ]
+
+
+def _nodes(hunt: Hunt, search: Search, culprits: tuple[CommitId, ...]) -> list[Node]:
+    tested = {told.commit: (n, told.verdict) for n, told in enumerate(hunt.state.told, 1)}
+    return [
+        Node(
+            commit=commit,
+            parents=above,
+            subject=hunt.about[commit].subject,
+            author=hunt.about[commit].author,
+            date=hunt.about[commit].date,
+            state=_state(search, commit, culprits, tested.get(commit)),
+            step=tested[commit][0] if commit in tested else None,
+            why="nothing that the builds at both ends read differs from its parents"
+            if search.graph.place[commit] != commit
+            else "",
+        )
+        for commit, above in hunt.parents.items()
+    ]
+
+
+def _state(
+    search: Search,
+    commit: CommitId,
+    culprits: tuple[CommitId, ...],
+    tested: tuple[int, Verdict] | None,
+) -> State:
+    if commit in culprits:
+        return "culprit"
+    if tested:
+        words: dict[Verdict, State] = {
+            Verdict.GOOD: "good", Verdict.BAD: "bad", Verdict.SKIP: "skip",
+        }  # fmt: skip
+        return words[tested[1]]
+    root = search.graph.place[commit]
+    if root != commit:
+        return "folded"
+    return "open" if root in search.open else "cleared"
+
+
+def _excerpt(told: tuple[Told, ...]) -> str:
+    """The console around the last failure, or "" where there is none."""
+    bad = [t for t in told if t.verdict is Verdict.BAD and t.facts.get("console")]
+    if not bad:
+        return ""
+    try:
+        data = Path(bad[-1].facts["console"]).read_bytes()
+    except OSError:
+        return ""
+    lines = clean(data).decode(errors="replace").replace("\r", "").splitlines()
+    words = bad[-1].reason.split(": ", 1)[-1]
+    at = next((n for n, line in enumerate(lines) if words and words in line), len(lines))
+    return "\n".join(lines[max(0, at - _AROUND) : at + _AROUND])
+
+
+def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
+    """What shows it again, by hand."""
+    begin = hunt.begin
+    goods = " ".join(f"--good {good[:12]}" for good in begin.goods)
+    commands = [f"doit bisect {goods} --bad {begin.bad[:12]} --vm {begin.vm}"]
+    for culprit in culprits[:1]:
+        above = hunt.parents.get(culprit, ())
+        commands += [f"doit test:{c[:12]}:{begin.vm}" for c in (culprit, *above)]
+        commands.append(f"doit explain kernel:{culprit[:12]}")
+        commands.append(f"git -C {hunt.lab.repository.git_dir} show {culprit[:12]}")
+    return commands
