@@ -54,5 +54,6 @@ def lab(directory: Path, text: str) -> Path:
     (directory / "doit.cfg").write_text(
         "[GLOBAL]\nloader = labtasks\n[LOADER]\nlabtasks = labtasks.loader:Loader\n"
         "[COMMAND]\nexplain = labtasks.commands:Explain\nverify = labtasks.commands:Verify\n"
+        "bisect = labtasks.bisect_command:Bisect\n"
     )
     return directory

@@ -60,7 +60,8 @@ def verdict_on(
         if found:
             return found
         trial = Trial(
-            lab=lab, store=store, guest=guest, vm=vm, root=root, install=install,
+            lab=lab, store=store, guest=guest, vm=vm, root=_tree(store, root),
+            boot=_tree(store, install), sha=want.commit.short,
             wanted=failure_wanted, echo=request.echo,
         )  # fmt: skip
         runs: list[Run] = []
@@ -87,16 +88,23 @@ def verdict_on(
         )
 
 
+def _tree(store: Store, manifest: Manifest | None) -> str:
+    return str(layer.tree_of(store.layers, manifest.stack[0])) if manifest else ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Trial:
-    """One kernel on one world in one kind of machine, to be run once or several times."""
+    """One kernel on one world in one kind of machine, to be run once or several times. `root` and
+    `boot` are folders with what was installed, `sha` names the commit.
+    """
 
     lab: Lab
     store: Store
     guest: Guest
     vm: str
-    root: Manifest | None
-    install: Manifest
+    root: str
+    boot: str
+    sha: str
     wanted: Described
     echo: bool
     command: list[str] = field(default_factory=list)
@@ -163,17 +171,13 @@ class Trial:
 
     def _names(self, scratch: Path, nonce: str) -> Mapping[str, str]:
         """What the late names of the recipe stand for in this run."""
-
-        def tree(manifest: Manifest | None) -> str:
-            return str(layer.tree_of(self.store.layers, manifest.stack[0])) if manifest else ""
-
         return {
-            "root": tree(self.root),
-            "boot": tree(self.install),
+            "root": self.root,
+            "boot": self.boot,
             "run": str(scratch / "run"),
             "test": str(scratch / "test"),
             "nonce": nonce,
-            "sha": self.install.commit[:12],
+            "sha": self.sha,
             "jobs": str(self.lab.jobs),
         }
 

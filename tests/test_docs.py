@@ -117,6 +117,7 @@ def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
         recipe.Version,
         recipe.Abi,
         recipe.Boot,
+        recipe.Guest,
         events.ConsoleRules,
         lab.Settings,
     ],
