@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from labtasks import picture, report, store
 from labtasks.picture import e, icon, shape
@@ -32,8 +33,8 @@ def html(found: Report) -> str:
     """The page, whole."""
     sections = (
         ("", _head(found)),
-        ("Proof", _proof(found)),
         ("Change", _change(found)),
+        ("Proof", _proof(found)),
         ("Time", _time(found)),
         ("Search", _search(found)),
         ("History", _history(found)),
@@ -161,7 +162,8 @@ def _proved(found: Report, proof: Proof) -> str:
 
 
 def _change(found: Report) -> str:
-    message = _lines(found.message)
+    subject = found.subject(found.culprits[0]) if found.culprits else ""
+    message = _lines(found.message.removeprefix(subject))
     diffstat = _lines(found.diffstat)
     parts = (
         f'<pre class="{kind}">{body}</pre>'
@@ -197,7 +199,7 @@ def _search(found: Report) -> str:
     drawn = picture.narrowing(found)
     if not drawn:
         return ""
-    ends = f"<span>oldest</span><span>{e(short(found.bad))}, newest</span>"
+    ends = "<span>oldest</span><span>newest</span><span>left</span>"
     return (
         "<p>What each verdict left in question: the coloured part of each line.</p>"
         f'<div class="ends">{ends}</div>{drawn}'
@@ -233,19 +235,16 @@ def _step(found: Report, number: int, step: Step) -> str:
         f'aria-label="{number}">{shape(state, str(number))}</svg>'
     )
     told = " ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
-    console = f'<code class="path">{e(step.console)}</code>' if step.console else ""
+    reason = bare(step.reason, step.outcome)
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",
-        (
-            f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}'
-            f"{_small(bare(step.reason, step.outcome))}"
-        ),
+        f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}{_small(reason)}',
         f"{e(step.rung)}{_small(step.reused)}",
         e(step.world),
         brief(step.build_seconds),
         brief(step.test_seconds),
         f"{step.remaining:,}",
-        console,
+        _link(step.console),
     )
     body = "".join(
         f'<td role="cell" class="{name.lower()}" data-label="{name}">{cell}</td>'
@@ -254,6 +253,14 @@ def _step(found: Report, number: int, step: Step) -> str:
     return (
         f'<tr role="row" id="step-{number}"><th scope="row" role="rowheader">{mark}</th>{body}</tr>'
     )
+
+
+def _link(path: str) -> str:
+    """A file to open. No path can name another scheme: its colons are quoted."""
+    if not path:
+        return ""
+    where = ("file://" if path.startswith("/") else "") + quote(path, errors="replace")
+    return f'<a href="{e(where)}" title="{e(path)}">console</a>'
 
 
 def _small(text: str) -> str:
