@@ -222,8 +222,9 @@ def _steps(found: Report) -> str:
     head = "".join(f'<th scope="col" role="columnheader">{name}</th>' for name in _COLUMNS)
     rows = "".join(_step(found, number, step) for number, step in enumerate(found.steps, 1))
     return (
-        '<div class="wide"><table role="table"><caption>Every verdict, in the order in which they '
-        f'were found</caption><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        '<div class="wide" role="region" aria-labelledby="steps" tabindex="0"><table role="table">'
+        "<caption>Every verdict, in the order in which they were found</caption>"
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table></div>'
     )
 
@@ -234,7 +235,7 @@ def _step(found: Report, number: int, step: Step) -> str:
         f'<svg class="icon" width="28" height="28" viewBox="-14 -14 28 28" role="img" '
         f'aria-label="{number}">{shape(state, str(number))}</svg>'
     )
-    told = " ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
+    told = ", ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
     reason = bare(step.reason, step.outcome)
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",

@@ -22,8 +22,11 @@ _HEIGHT = 30
 _PITCH, _BAND = 20, 130
 """Pixels between two lanes, and for all of them when there are many."""
 
-_LEFT, _WIDE = 4, 84
+_LEFT, _WIDE = 6, 82
 """Percent of the width before the oldest commit, and from it to the newest."""
+
+_PIECE = 20
+"""Rows in one drawing: a sheet of paper cannot end within it."""
 
 _RUN = 5
 """So many untested commits in a row are shown; more fold away."""
@@ -97,7 +100,10 @@ def history(report: Report) -> str:
     for visible, group in groupby(range(len(rows)), lambda at: shown[at]):
         span = list(group)
         nodes = [report.nodes[at] for at in span]
-        part = _segment(report, draw, [rows[at] for at in span], nodes)
+        part = "".join(
+            _segment(report, draw, [rows[at] for at in some], [report.nodes[at] for at in some])
+            for some in (span[n : n + _PIECE] for n in range(0, len(span), _PIECE))
+        )
         if not visible:
             part = _folded(draw, rows[span[0]], rows[span[-1]], nodes, part)
         parts.append(part)
@@ -267,7 +273,7 @@ def _bar(
     title = f"step {number}: {short(step.commit)} {step.verdict}, {step.remaining} left"
     lines = "".join(line("left", first, last) for first, last in spans)
     mark = shape(state, str(number))
-    place = x(order.index(step.commit)) if step.commit in order else "1%"
+    place = x(order.index(step.commit)) if step.commit in order else "11"
     return (
         f"<g><title>{e(title)}</title>{line('all', 0, len(order) - 1)}"
         f'{lines}<svg x="{place}" y="{y}" overflow="visible">{mark}</svg>'

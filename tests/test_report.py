@@ -345,3 +345,30 @@ def test_samples_are_as_a_search_makes_them():
     assert found.steps[-1].remaining == 1
     assert {node.state for node in found.nodes} >= {"good", "bad", "skip", "folded", "culprit"}
     assert len(reports.history(40, 3, {})) == 40
+
+
+def test_contrast():
+    """Words have 4.5 to 1 and marks 3 to 1 against what is behind them, by day and by night."""
+    style = page.STYLE.read_text(encoding="utf-8")
+    pairs = re.findall(r"--([\w-]+): #([0-9a-f]{3,6})", style.partition("@media print")[0])
+    half = len(pairs) // 2
+    for theme in (dict(pairs[:half]), dict(pairs[half:])):
+        behind = [theme[name] for name in ("paper", "card", "tint-bad", "tint-good")]
+        for name in ("ink", "soft", "good", "bad", "skip", "open"):
+            assert min(contrast(theme[name], back) for back in behind) >= 4.5, name
+        assert contrast(theme["edge"], theme["paper"]) >= 3
+        for name in ("good", "bad", "skip"):
+            assert contrast(theme["on"], theme[name]) >= 4.5
+
+
+def contrast(one: str, two: str) -> float:
+    """WCAG's ratio of two colours."""
+
+    def light(colour: str) -> float:
+        full = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
+        parts = [int(full[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, bright = sorted((light(one), light(two)))
+    return (bright + 0.05) / (dark + 0.05)
