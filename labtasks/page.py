@@ -5,7 +5,6 @@ Knows nothing of how the pictures in it are drawn, nor of what a bisect does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -286,13 +285,8 @@ def _notes(found: Report) -> str:
 
 
 def _foot(found: Report) -> str:
-    facts: Iterator[str] = (
-        f"{name} {value}"
-        for name, value in (
-            ("test:", f"<code>{e(found.test)}</code>" if found.test else ""),
-            ("on", f"<code>{e(found.vm)}</code>" if found.vm else ""),
-            ("begun", day(found.started, "%Y-%m-%d %H:%M UTC") if found.started else ""),
-        )
-        if value
-    )
-    return f"<footer><p>{', '.join(facts)}</p></footer>"
+    begun = day(found.started, "%Y-%m-%d %H:%M UTC") if found.started else ""
+    facts = (("Tested on", found.vm), ("begun", begun))
+    told = ", ".join(f"{name} {e(value)}" for name, value in facts if value)
+    test = f'<pre aria-label="The test">{_lines(found.test)}</pre>' if found.test else ""
+    return f"<footer><p>{told}</p>{test}</footer>"

@@ -71,6 +71,7 @@ def test_text_names_the_culprit_first():
     whole = "\n".join(lines)
     for words_ in (
         "sure       99.6 %",
+        "test       amd64: tests/sched.sh --threads 4",
         "proved: built clean and tested again, as found (culprit, parent, revert)",
         "2 files changed, 9 insertions(+), 7 deletions(-)",
         "60 commits, 16 of them need no test",
@@ -87,7 +88,8 @@ def test_text_names_the_culprit_first():
 def test_text_fits_a_terminal():
     found = sample()
     long = tuple(replace(step, subject="宽" * 99, reason="x" * 300) for step in found.steps)
-    for line in report.text(replace(found, steps=long)).splitlines():
+    script = "set -e\n" * 40
+    for line in report.text(replace(found, steps=long, test=script)).splitlines():
         assert len(line) <= 100 or line.lstrip().startswith("doit ")  # commands are copied whole
 
 
