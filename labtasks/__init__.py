@@ -20,6 +20,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict
     vm attach                      machines brought up and down; a terminal on a console
+    words report lanes picture page
+                                   what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
 """

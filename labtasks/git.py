@@ -201,7 +201,14 @@ class Repository:
         option = ["--first-parent"] if first_parent else []
         asked = "".join(f"{line}\n" for line in (bad, *(f"^{good}" for good in goods)))
         raw = self._git(
-            "rev-list", "--parents", *option, "--stdin", "--", *paths, data=asked.encode()
+            "rev-list",
+            "--topo-order",
+            "--parents",
+            *option,
+            "--stdin",
+            "--",
+            *paths,
+            data=asked.encode(),
         )
         lines = [[CommitId(word) for word in line.split()] for line in raw.decode().splitlines()]
         return {ids[0]: tuple(ids[1:2] if first_parent else ids[1:]) for ids in lines}

@@ -5,8 +5,8 @@ Knows nothing of how the pictures in it are drawn, nor of what a bisect does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from labtasks import picture, report, store
 from labtasks.picture import e, icon, shape
@@ -32,8 +32,8 @@ def html(found: Report) -> str:
     """The page, whole."""
     sections = (
         ("", _head(found)),
-        ("Proof", _proof(found)),
         ("Change", _change(found)),
+        ("Proof", _proof(found)),
         ("Time", _time(found)),
         ("Search", _search(found)),
         ("History", _history(found)),
@@ -161,7 +161,8 @@ def _proved(found: Report, proof: Proof) -> str:
 
 
 def _change(found: Report) -> str:
-    message = _lines(found.message)
+    subject = found.subject(found.culprits[0]) if found.culprits else ""
+    message = _lines(found.message.removeprefix(subject))
     diffstat = _lines(found.diffstat)
     parts = (
         f'<pre class="{kind}">{body}</pre>'
@@ -197,7 +198,7 @@ def _search(found: Report) -> str:
     drawn = picture.narrowing(found)
     if not drawn:
         return ""
-    ends = f"<span>oldest</span><span>{e(short(found.bad))}, newest</span>"
+    ends = "<span>oldest</span><span>newest</span><span>left</span>"
     return (
         "<p>What each verdict left in question: the coloured part of each line.</p>"
         f'<div class="ends">{ends}</div>{drawn}'
@@ -220,8 +221,9 @@ def _steps(found: Report) -> str:
     head = "".join(f'<th scope="col" role="columnheader">{name}</th>' for name in _COLUMNS)
     rows = "".join(_step(found, number, step) for number, step in enumerate(found.steps, 1))
     return (
-        '<div class="wide"><table role="table"><caption>Every verdict, in the order in which they '
-        f'were found</caption><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        '<div class="wide" role="region" aria-labelledby="steps" tabindex="0"><table role="table">'
+        "<caption>Every verdict, in the order in which they were found</caption>"
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table></div>'
     )
 
@@ -232,20 +234,17 @@ def _step(found: Report, number: int, step: Step) -> str:
         f'<svg class="icon" width="28" height="28" viewBox="-14 -14 28 28" role="img" '
         f'aria-label="{number}">{shape(state, str(number))}</svg>'
     )
-    told = " ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
-    console = f'<code class="path">{e(step.console)}</code>' if step.console else ""
+    told = ", ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
+    reason = bare(step.reason, step.outcome)
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",
-        (
-            f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}'
-            f"{_small(bare(step.reason, step.outcome))}"
-        ),
+        f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}{_small(reason)}',
         f"{e(step.rung)}{_small(step.reused)}",
         e(step.world),
         brief(step.build_seconds),
         brief(step.test_seconds),
         f"{step.remaining:,}",
-        console,
+        _link(step.console),
     )
     body = "".join(
         f'<td role="cell" class="{name.lower()}" data-label="{name}">{cell}</td>'
@@ -254,6 +253,14 @@ def _step(found: Report, number: int, step: Step) -> str:
     return (
         f'<tr role="row" id="step-{number}"><th scope="row" role="rowheader">{mark}</th>{body}</tr>'
     )
+
+
+def _link(path: str) -> str:
+    """A file to open. No path can name another scheme: its colons are quoted."""
+    if not path:
+        return ""
+    where = ("file://" if path.startswith("/") else "") + quote(path, errors="replace")
+    return f'<a href="{e(where)}" title="{e(path)}">console</a>'
 
 
 def _small(text: str) -> str:
@@ -278,13 +285,8 @@ def _notes(found: Report) -> str:
 
 
 def _foot(found: Report) -> str:
-    facts: Iterator[str] = (
-        f"{name} {value}"
-        for name, value in (
-            ("test:", f"<code>{e(found.test)}</code>" if found.test else ""),
-            ("on", f"<code>{e(found.vm)}</code>" if found.vm else ""),
-            ("begun", day(found.started, "%Y-%m-%d %H:%M UTC") if found.started else ""),
-        )
-        if value
-    )
-    return f"<footer><p>{', '.join(facts)}</p></footer>"
+    begun = day(found.started, "%Y-%m-%d %H:%M UTC") if found.started else ""
+    facts = (("Tested on", found.vm), ("begun", begun))
+    told = ", ".join(f"{name} {e(value)}" for name, value in facts if value)
+    test = f'<pre aria-label="The test">{_lines(found.test)}</pre>' if found.test else ""
+    return f"<footer><p>{told}</p>{test}</footer>"

@@ -22,6 +22,12 @@ _HEIGHT = 30
 _PITCH, _BAND = 20, 130
 """Pixels between two lanes, and for all of them when there are many."""
 
+_LEFT, _WIDE = 6, 82
+"""Percent of the width before the oldest commit, and from it to the newest."""
+
+_PIECE = 20
+"""Rows in one drawing: a sheet of paper cannot end within it."""
+
 _RUN = 5
 """So many untested commits in a row are shown; more fold away."""
 
@@ -94,7 +100,10 @@ def history(report: Report) -> str:
     for visible, group in groupby(range(len(rows)), lambda at: shown[at]):
         span = list(group)
         nodes = [report.nodes[at] for at in span]
-        part = _segment(report, draw, [rows[at] for at in span], nodes)
+        part = "".join(
+            _segment(report, draw, [rows[at] for at in some], [report.nodes[at] for at in some])
+            for some in (span[n : n + _PIECE] for n in range(0, len(span), _PIECE))
+        )
         if not visible:
             part = _folded(draw, rows[span[0]], rows[span[-1]], nodes, part)
         parts.append(part)
@@ -217,11 +226,12 @@ def narrowing(report: Report) -> str:
 def _narrowed(
     report: Report, order: list[str]
 ) -> Iterator[tuple[int, Step, list[tuple[int, int]]]]:
-    """Each step on a commit of the history, and what it left in question: spans of places."""
+    """Each step and what it left in question: spans of places."""
     parents = {node.commit: node.parents for node in report.nodes}
     question = set(order)
     for number, step in enumerate(report.steps, 1):
-        if step.commit not in parents:
+        if step.commit not in parents:  # an end outside
+            yield number, step, _spans(order, question)
             continue
         below, queue = {step.commit}, [step.commit]
         while queue:
@@ -252,18 +262,21 @@ def _bar(
     top: int,
     order: list[str],
 ) -> str:
-    def x(place: float) -> str:
-        return f"{3 + 94 * place / (len(order) - 1):.2f}%"
+    def x(place: int) -> str:
+        return f"{_LEFT + _WIDE * place / (len(order) - 1):.2f}%"
+
+    def line(name: str, first: int, last: int) -> str:
+        return f'<line class="{name}" x1="{x(first)}" x2="{x(last)}" y1="{y}" y2="{y}"/>'
 
     y = top + _HEIGHT // 2
     state = report.state(step.verdict)
     title = f"step {number}: {short(step.commit)} {step.verdict}, {step.remaining} left"
-    lines = "".join(
-        f'<line class="left" x1="{x(first)}" x2="{x(last)}" y1="{y}" y2="{y}"/>'
-        for first, last in spans
-    )
+    lines = "".join(line("left", first, last) for first, last in spans)
     mark = shape(state, str(number))
+    place = x(order.index(step.commit)) if step.commit in order else "11"
     return (
-        f'<g><title>{e(title)}</title><line class="all" x1="3%" x2="97%" y1="{y}" y2="{y}"/>'
-        f'{lines}<svg x="{x(order.index(step.commit))}" y="{y}" overflow="visible">{mark}</svg></g>'
+        f"<g><title>{e(title)}</title>{line('all', 0, len(order) - 1)}"
+        f'{lines}<svg x="{place}" y="{y}" overflow="visible">{mark}</svg>'
+        f'<svg x="100%" y="{y}" overflow="visible"><text class="count" dy=".35em">'
+        f"{step.remaining:,}</text></svg></g>"
     )

@@ -5,16 +5,18 @@ Knows nothing of how a report looks.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from labtasks import page
 from labtasks.console import clean
 from labtasks.git import CommitId
 from labtasks.hunt import Hunt
-from labtasks.progress import Told
+from labtasks.progress import Start, Told
 from labtasks.report import Node, Proof, Report, State, Step
 from labtasks.search import Search, Verdict
+
+_PAUSE = 60.0
+"""Seconds between two findings that deciding and folding may take."""
 
 _AROUND = 12
 """Lines of a console before the failure that are shown, and after it."""
@@ -53,21 +55,29 @@ def record(hunt: Hunt) -> Report:
         proofs=tuple(_proofs(hunt, culprits)),
         nodes=tuple(_nodes(hunt, search, culprits)),
         started=begin.time,
-        seconds=round(_last(hunt) - begin.time, 1),
+        seconds=round(_working(hunt), 1),
         builds=sum(1 for step in steps if step.build_seconds),
         boots=sum(1 for step in steps if step.test_seconds) + len(state.proofs),
         folded=len(hunt.parents) - sum(1 for _ in place.parents),
         full_build_seconds=round(full, 1),
-        saved_seconds=round(max(0.0, full * len(steps) - spent), 1) if full else 0,
+        saved_seconds=round(full * len(steps) - spent, 1) if full else 0,
         excerpt=_excerpt(state.told),
         commands=tuple(_commands(hunt, culprits)),
         finished=bool(whole),
     )
 
 
-def _last(hunt: Hunt) -> float:
-    """When the last thing was found, or now while the search is under way."""
-    return hunt.journal.events[-1].time if hunt.state.culprit else time.time()
+def _working(hunt: Hunt) -> float:
+    """Seconds from the start to what was found last, without the time in which nobody searched:
+    an event's own seconds count, and what lies between two of them up to a minute.
+    """
+    events = hunt.journal.events
+    first = max(n for n, event in enumerate(events) if isinstance(event, Start))
+    spans = zip(events[first:], events[first + 1 :], strict=False)
+    return sum(
+        min(after.time - before.time, getattr(after, "seconds", 0.0) + _PAUSE)
+        for before, after in spans
+    )
 
 
 def _step(hunt: Hunt, told: Told) -> Step:

@@ -213,7 +213,9 @@ def _facts(report: Report) -> Iterator[str]:
     goods = " ".join(short(good) for good in report.good)
     yield _labelled("searched", f"{old} {goods}, {new} {short(report.bad)}{folded(report)}")
     if report.test or report.vm:
-        yield _labelled("test", " on ".join(plain(x) for x in (report.test, report.vm) if x))
+        test = " ".join(block(report.test))  # may be a whole script
+        words = ": ".join(x for x in (plain(report.vm), test) if x)
+        yield cut(_labelled("test", words), _COLUMNS)
     work = (("step", len(report.steps)), ("build", report.builds), ("boot", report.boots))
     yield _labelled(
         "took",

@@ -17,7 +17,7 @@ def plain(text: str, *, keep: str = "") -> str:
     """Words of others, harmless: what would move a cursor, ring, or turn the direction of reading
     becomes an escape. One line, unless `keep` holds the newline.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(_visible(char, keep) for char in text.replace("\r\n", "\n"))
 
