@@ -9,7 +9,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     layer store                    file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
     reuse                          how much work may be skipped: the ladder, the cheapest base
-    namespace builder overlay lane workspace tracing
+    namespace processor builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
     attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, doubt, failure, key, layer, process, reuse, source, tracing
+from labtasks import digest, doubt, failure, key, layer, process, processor, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
@@ -156,7 +156,8 @@ class Attempt:
         """Run the steps; what they have read so far."""
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
-        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        alone = decision.rung == "incremental" and processor.pays(decision.work)
+        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo, alone=alone)
         seen = self._seen(space, tracer, src)
         if ended.code:
             self._failed(space, decision, log, ended.code, seen)

@@ -98,7 +98,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The rung that holds, from which artifact, why, and the seconds it is expected to take."""
+    """The rung that holds, from which artifact, why, and the seconds it is expected to take,
+    `work` of them in jobs.
+    """
 
     rung: str
     why: str
@@ -106,6 +108,7 @@ class Decision:
     jobs: int = 0
     jobs_total: int = 0
     seconds: float = 0.0
+    work: float = 0.0
 
 
 def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> list[Candidate]:
@@ -317,13 +320,15 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     bases = sound
     best = min(bases, key=lambda one: one.cost)
     total = best.manifest.jobs_total
+    work = rate * (min(best.cost, total) if total else best.cost)
     return Decision(
         rung="incremental",
         why=_why(best),
         base=best,
         jobs=best.cost,
         jobs_total=total,
-        seconds=fixed + rate * (min(best.cost, total) if total else best.cost),
+        seconds=fixed + work,
+        work=work,
     )
 
 

@@ -277,11 +277,17 @@ class _Stored(Mapping[str, Row]):
     def __init__(
         self, paths: list[str], ids: array[int], lengths: array[int], flat: array[int]
     ) -> None:
+        self._paths, self._ids, self._flat = paths, ids, flat
         self._ends = array("I", accumulate(lengths, initial=0))
-        self._flat = flat
-        self._place = dict(zip(map(paths.__getitem__, ids), range(len(lengths)), strict=True))
-        if self._ends[-1] != len(flat):
+        known = max(ids, default=-1) < len(paths)
+        if not known or len(ids) != len(lengths) or self._ends[-1] != len(flat):
             raise ValueError("rows and their lengths differ")
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return dict(
+            zip(map(self._paths.__getitem__, self._ids), range(len(self._ids)), strict=True)
+        )
 
     def __getitem__(self, path: str) -> Row:
         place = self._place[path]
