@@ -17,12 +17,13 @@ from pathlib import Path
 
 from labtasks import digest, doubt, failure, key, layer, process, processor, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
+from labtasks.candidate import Candidate
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
-from labtasks.reuse import Candidate, Decision
+from labtasks.reuse import Decision
 from labtasks.store import Failure, Manifest, Store
 from labtasks.trace import Trace
 from labtasks.workspace import open_workspace

@@ -183,7 +183,7 @@ class Store:
             _write(home / "trace", trace.encode())
         if alias_of is not None:
             with contextlib.suppress(FileNotFoundError):  # not everything is traced
-                _write(home / "trace", self._trace_file(alias_of).read_bytes())
+                _share(self._trace_file(alias_of), home / "trace")
         _write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         (home / "failure.json").unlink(missing_ok=True)
 
@@ -322,6 +322,17 @@ def _flock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _share(sealed: Path, path: Path) -> None:
+    """The same file under another name; a copy where there are no hard links."""
+    path.unlink(missing_ok=True)
+    try:
+        path.hardlink_to(sealed)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        _write(path, sealed.read_bytes())
 
 
 def _write(path: Path, data: bytes) -> None:
