@@ -6,7 +6,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     lab recipe git                 what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     trace trace_*                  what a build read, by whichever tracer there is
-    layer store                    file trees stacked on one another, and sealed artifacts of them
+    layer locks store              file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
     candidate reuse                how much work may be skipped: the ladder, the cheapest base
     namespace processor builder overlay lane workspace tracing

@@ -15,15 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from labtasks import layer
+from labtasks import layer, locks
 from labtasks.digest import Digest, Key
 from labtasks.error import InfraError, UserError
 from labtasks.layer import LayerId
@@ -245,27 +244,8 @@ class Store:
         with self._locked("lane", purpose):
             yield
 
-    @contextlib.contextmanager
-    def _locked(self, name: str, purpose: str = "") -> Iterator[None]:
-        import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
-
-        path = self.cache / "locks" / f"{name}.lock"
-        about = path.with_suffix(".owner")
-        lock = filelock.FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"waiting for {about.read_text()}\n")
-            lock.acquire()
-        try:
-            about.write_text(
-                f"{purpose} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})"
-            )
-            yield
-        finally:
-            about.unlink(missing_ok=True)
-            lock.release()
+    def _locked(self, name: str, purpose: str = "") -> contextlib.AbstractContextManager[None]:
+        return locks.held(self.cache / "locks" / f"{name}.lock", purpose)
 
     @contextlib.contextmanager
     def workspace(self, name: str, uses: Sequence[LayerId] = ()) -> Iterator[Path]:
@@ -273,31 +253,12 @@ class Store:
 
         Nobody removes the layers it `uses` meanwhile. Raises InfraError when one is gone already.
         """
-        self._clear_dead()
-        path = self.cache / "tmp" / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
-        path.mkdir()
-        with (path / "owner").open("w") as owner:
-            _flock(owner)
-            try:
-                with self._locked("sweep"):
-                    (path / "uses").write_text(" ".join(uses))
-                if not all((self.layers / name).is_dir() for name in uses):
-                    raise gone(f"a layer of what {name} is built on")
-                yield path
-            finally:
-                layer.remove(path)
-
-    def _clear_dead(self) -> None:
-        for path in (self.cache / "tmp").iterdir():
-            try:
-                with (path / "owner").open("r+") as owner:
-                    if not _flock(owner):
-                        continue
-            except FileNotFoundError:
-                if time.time() - path.stat().st_mtime < 10:
-                    continue  # its owner is about to lock it
-            with contextlib.suppress(FileNotFoundError):
-                layer.remove(path)
+        with locks.scratch(self.cache / "tmp", name) as path:
+            with self._locked("sweep"):
+                (path / "uses").write_text(" ".join(uses))
+            if not all((self.layers / one).is_dir() for one in uses):
+                raise gone(f"a layer of what {name} is built on")
+            yield path
 
     def log(self, name: str) -> Path:
         """A new log file's path."""
@@ -312,16 +273,6 @@ class Store:
 def gone(what: str) -> InfraError:
     """The refusal for what another command removed under this one."""
     return InfraError(f"{what} was removed meanwhile", hint="run again")
-
-
-def _flock(file: IO[str]) -> bool:
-    import fcntl  # noqa: PLC0415 (not on every platform that can read this module)
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _share(sealed: Path, path: Path) -> None:
