@@ -10,10 +10,10 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     graph search choice flaky      which commit changed a verdict, and which to test next
     gitlog progress journal        what a bisect has found so far, and git's format for it
     trace trace_*                  what a build read, by whichever tracer there is
-    layer store                    file trees stacked on one another, and sealed artifacts of them
+    layer locks store              file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
-    reuse                          how much work may be skipped: the ladder, the cheapest base
-    namespace builder overlay lane workspace tracing
+    candidate reuse                how much work may be skipped: the ladder, the cheapest base
+    namespace processor builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
     attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result

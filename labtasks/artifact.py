@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from labtasks import digest, objfs, reuse, source
+from labtasks import candidate, digest, objfs, reuse, source
 from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
+from labtasks.candidate import Below
 from labtasks.digest import Digest
 from labtasks.error import BuildError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.recipe import INSTALLS
-from labtasks.reuse import Below, Candidate, Decision
+from labtasks.reuse import Decision
 from labtasks.store import Manifest, Store
 
 NEARLY_FULL = 0.5
@@ -103,7 +104,7 @@ def _climb(attempt: Attempt) -> Manifest:
 def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decision:
     """The rung that holds now, on the given world or toolchain."""
     below = Below(digest=base.digest, stack=tuple(base.whole)) if base else None
-    found = reuse.candidates(lab, store, want, below)
+    found = candidate.candidates(lab, store, want, below)
     decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
     if decision.rung == "incremental" and want.kind in INSTALLS:
         return Decision(rung="clean", why=f"installed anew: {decision.why}")
@@ -114,7 +115,7 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
     """Do what was decided. A failed incremental build is tried once more clean."""
     want = attempt.want
     if decision.rung in ("cutoff", "trace") and decision.base:
-        return _alias(attempt, decision, decision.base)
+        return _alias(attempt, decision, decision.base.manifest)
     _announce(want, decision)
     try:
         with attempt.built(decision) as built:
@@ -141,9 +142,9 @@ def _announce(want: Wanted, decision: Decision) -> None:
         )
 
 
-def _alias(attempt: Attempt, decision: Decision, candidate: Candidate) -> Manifest:
+def _alias(attempt: Attempt, decision: Decision, origin: Manifest) -> Manifest:
     """The wanted artifact is one that exists: record that, and why."""
-    origin, want, base = candidate.manifest, attempt.want, attempt.below
+    want, base = attempt.want, attempt.below
     manifest = msgspec.structs.replace(
         origin,
         key=want.key,

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, doubt, failure, key, layer, process, reuse, source, tracing
+from labtasks import digest, doubt, failure, key, layer, process, processor, reuse, source, tracing
 from labtasks.builder import Trees, Workspace
+from labtasks.candidate import Candidate
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
-from labtasks.reuse import Candidate, Decision
+from labtasks.reuse import Decision
 from labtasks.store import Failure, Manifest, Store
 from labtasks.trace import Trace
 from labtasks.workspace import open_workspace
@@ -158,7 +159,8 @@ class Attempt:
         """Run the steps; what they have read so far."""
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
-        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo)
+        alone = decision.rung == "incremental" and processor.pays(decision.work)
+        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo, alone=alone)
         seen = self._seen(space, tracer, src)
         if ended.code:
             self._failed(space, decision, log, ended.code, seen)

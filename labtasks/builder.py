@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import process
+from labtasks import process, processor
 from labtasks.layer import Entry, LayerId
 from labtasks.process import Ended
 from labtasks.recipe import JOBS, Bound, Places
@@ -71,6 +71,7 @@ class Workspace(ABC):
     recipe: Bound
     jobs: int
     steps: list[Step] = field(default_factory=list)
+    idle: dict[int, int] = field(default_factory=processor.idle)
 
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
@@ -135,14 +136,21 @@ class Workspace(ABC):
     def strays(self) -> list[str]:
         """Paths that the steps wrote into the sources, though the objects lie apart."""
 
-    def run(self, steps: Iterable[str], log: Path, *, traced: bool, echo: bool) -> Ended:
-        """Run steps until one fails; how the last one ended."""
+    def run(
+        self, steps: Iterable[str], log: Path, *, traced: bool, echo: bool, alone: bool = False
+    ) -> Ended:
+        """Run steps until one fails; how the last one ended.
+
+        `alone`: if traced, on one processor.
+        """
         ended = Ended(code=0, seconds=0.0)
         for number, step in enumerate(steps, len(self.steps)):
             text = step.replace(JOBS, str(self.jobs))
             with log.open("a", encoding="utf-8") as out:
                 out.write(f"+ {text}\n")
             tracer = [*STRACE, "-o", f"{self.out()}/strace.{number}"] if traced else []
+            if traced and alone:
+                tracer = [*processor.one(self.idle), *tracer]
             ended = self.launch([*tracer, "sh", "-e", "-c", text], log, echo=echo)
             self.steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
             if ended.code:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from labtasks import layer, trace_depend
 from labtasks.builder import Trees, Workspace
+from labtasks.candidate import Candidate
 from labtasks.error import BuildError, UserError, printable
 from labtasks.layer import Entry
 from labtasks.recipe import Part
-from labtasks.reuse import Candidate
 from labtasks.store import Store
 from labtasks.trace import Trace
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labtasks import artifact
+from labtasks.candidate import Candidate
 from labtasks.error import printable
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.reuse import Candidate
 from labtasks.store import Manifest, Store
 
 _SHOWN = 12

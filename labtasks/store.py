@@ -15,15 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from labtasks import layer
+from labtasks import layer, locks
 from labtasks.digest import Digest, Key
 from labtasks.error import InfraError, UserError
 from labtasks.layer import LayerId
@@ -188,7 +187,7 @@ class Store:
             write(home / "trace", trace.encode())
         if alias_of is not None:
             with contextlib.suppress(FileNotFoundError):  # not everything is traced
-                write(home / "trace", self._trace_file(alias_of).read_bytes())
+                _share(self._trace_file(alias_of), home / "trace")
         write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         (home / "failure.json").unlink(missing_ok=True)
 
@@ -250,33 +249,12 @@ class Store:
         with self._locked("lane", purpose):
             yield
 
-    @contextlib.contextmanager
-    def machine(self, name: str, purpose: str) -> Iterator[None]:
+    def machine(self, name: str, purpose: str) -> contextlib.AbstractContextManager[None]:
         """Hold a virtual machine, so that nobody else starts, stops or uses it."""
-        with self._locked(f"vm-{name}", purpose):
-            yield
+        return self._locked(f"vm-{name}", purpose)
 
-    @contextlib.contextmanager
-    def _locked(self, name: str, purpose: str = "") -> Iterator[None]:
-        import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
-
-        path = self.cache / "locks" / f"{name}.lock"
-        about = path.with_suffix(".owner")
-        lock = filelock.FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"waiting for {about.read_text()}\n")
-            lock.acquire()
-        try:
-            about.write_text(
-                f"{purpose} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})"
-            )
-            yield
-        finally:
-            about.unlink(missing_ok=True)
-            lock.release()
+    def _locked(self, name: str, purpose: str = "") -> contextlib.AbstractContextManager[None]:
+        return locks.held(self.cache / "locks" / f"{name}.lock", purpose)
 
     @contextlib.contextmanager
     def workspace(self, name: str, uses: Sequence[LayerId] = ()) -> Iterator[Path]:
@@ -284,31 +262,12 @@ class Store:
 
         Nobody removes the layers it `uses` meanwhile. Raises InfraError when one is gone already.
         """
-        self._clear_dead()
-        path = self.cache / "tmp" / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
-        path.mkdir()
-        with (path / "owner").open("w") as owner:
-            _flock(owner)
-            try:
-                with self._locked("sweep"):
-                    (path / "uses").write_text(" ".join(uses))
-                if not all((self.layers / name).is_dir() for name in uses):
-                    raise gone(f"a layer of what {name} is built on")
-                yield path
-            finally:
-                layer.remove(path)
-
-    def _clear_dead(self) -> None:
-        for path in (self.cache / "tmp").iterdir():
-            try:
-                with (path / "owner").open("r+") as owner:
-                    if not _flock(owner):
-                        continue
-            except FileNotFoundError:
-                if time.time() - path.stat().st_mtime < 10:
-                    continue  # its owner is about to lock it
-            with contextlib.suppress(FileNotFoundError):
-                layer.remove(path)
+        with locks.scratch(self.cache / "tmp", name) as path:
+            with self._locked("sweep"):
+                (path / "uses").write_text(" ".join(uses))
+            if not all((self.layers / one).is_dir() for one in uses):
+                raise gone(f"a layer of what {name} is built on")
+            yield path
 
     def log(self, name: str) -> Path:
         """A new log file's path."""
@@ -325,14 +284,15 @@ def gone(what: str) -> InfraError:
     return InfraError(f"{what} was removed meanwhile", hint="run again")
 
 
-def _flock(file: IO[str]) -> bool:
-    import fcntl  # noqa: PLC0415 (not on every platform that can read this module)
-
+def _share(sealed: Path, path: Path) -> None:
+    """The same file under another name; a copy where there are no hard links."""
+    path.unlink(missing_ok=True)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        path.hardlink_to(sealed)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        write(path, sealed.read_bytes())
 
 
 def write(path: Path, data: bytes) -> None:

@@ -14,26 +14,21 @@ change costs to build, nor anything about git beyond the letters of `diff --name
 
 from __future__ import annotations
 
-import sys
-import zlib
-from array import array
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
 from typing import Literal
+
+from labtasks import trace_pack
+from labtasks.trace_pack import Rows
 
 Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
 Kind = Literal["reads", "absent", "listed", "writes", "rules"]
-Row = Sequence[int]  # the numbers of jobs, ascending
-Rows = Mapping[str, Row]  # by path
 
 KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules")
 DRIVER = ""  # the name of the driver's job
 REASONS_KEPT = 3
-_MAGIC = f"labtasks trace 2 {sys.byteorder}\n".encode()
-_MAGIC_1 = _MAGIC.replace(b"trace 2", b"trace 1")
 _NONE: Sequence[int] = ()
 
 
@@ -235,86 +230,20 @@ class Trace:
         return seeing
 
     def encode(self) -> bytes:
-        """The trace as bytes, for `decode`: a table of paths and arrays of numbers, deflated."""
-        paths = sorted(set().union(*self._rows.values()))
-        number_of = {path: number for number, path in enumerate(paths)}
+        """The trace as bytes, for `decode`."""
         flag = "in tree" if self.in_tree else "out of tree"
-        chunks = [_pack_strings(s) for s in ([flag], self.problems, self._names, paths)]
-        for kind in KINDS:
-            rows = self._rows[kind]
-            chunks.append(_pack_numbers(map(number_of.__getitem__, rows)))
-            chunks.append(_pack_numbers(map(len, rows.values())))
-            chunks.append(_pack_numbers(chain.from_iterable(rows.values())))
-        body = b"".join(len(chunk).to_bytes(4, "little") + chunk for chunk in chunks)
-        return _MAGIC + zlib.compress(body, 1)
+        texts = [[flag], self.problems, self._names]
+        return trace_pack.pack(texts, [self._rows[kind] for kind in KINDS])
 
     @classmethod
     def decode(cls, data: bytes) -> Trace:
         """The trace that `encode` made these bytes of. ValueError when they are anything else."""
-        kinds = KINDS
-        if data.startswith(_MAGIC_1):
-            kinds = KINDS[:4]
-        elif not data.startswith(_MAGIC):
-            raise ValueError("not a trace, or one of another version")
-        try:
-            chunks = _chunks(zlib.decompress(data[len(_MAGIC) :]))
-            (flag,), problems, names, paths = (_strings(next(chunks)) for _ in range(4))
-            rows: dict[Kind, Rows] = {}
-            for kind in kinds:
-                ids, lengths, flat = (array("I", next(chunks)) for _ in range(3))
-                rows[kind] = _Stored(paths, ids, lengths, flat)
-        except (zlib.error, IndexError, ValueError, StopIteration) as error:
-            raise ValueError(f"a damaged trace: {error}") from error
-        if kinds != KINDS:  # version 1: what only the driver read stands for its rules
+        ((flag,), problems, names), found = trace_pack.unpack(data, texts=3)
+        rows: dict[Kind, Rows] = dict(zip(KINDS, found, strict=False))
+        if "rules" not in rows:  # version 1: what only the driver read stands for its rules
             driver = [names.index(DRIVER)] if DRIVER in names else []
             rows["rules"] = {p: row for p, row in rows["reads"].items() if list(row) == driver}
         return cls._of_rows(names, rows, flag == "in tree", problems)
-
-
-class _Stored(Mapping[str, Row]):
-    """The rows of a stored trace. Of thousands only few are asked for: they are cut out then."""
-
-    def __init__(
-        self, paths: list[str], ids: array[int], lengths: array[int], flat: array[int]
-    ) -> None:
-        self._ends = array("I", accumulate(lengths, initial=0))
-        self._flat = flat
-        self._place = dict(zip(map(paths.__getitem__, ids), range(len(lengths)), strict=True))
-        if self._ends[-1] != len(flat):
-            raise ValueError("rows and their lengths differ")
-
-    def __getitem__(self, path: str) -> Row:
-        place = self._place[path]
-        return self._flat[self._ends[place] : self._ends[place + 1]]
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._place
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._place)
-
-    def __len__(self) -> int:
-        return len(self._place)
-
-
-def _pack_strings(strings: Iterable[str]) -> bytes:
-    return "".join(s + "\0" for s in strings).encode("utf-8", "surrogateescape")
-
-
-def _strings(chunk: bytes) -> list[str]:
-    return chunk.decode("utf-8", "surrogateescape").split("\0")[:-1]
-
-
-def _pack_numbers(numbers: Iterable[int]) -> bytes:
-    return array("I", numbers).tobytes()
-
-
-def _chunks(body: bytes) -> Iterator[bytes]:
-    view = memoryview(body)
-    while view:
-        end = 4 + int.from_bytes(view[:4], "little")
-        yield bytes(view[4:end])
-        view = view[end:]
 
 
 def _parent(path: str) -> str:
