@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import accelerator, digest, machine, process, qcow2, qemu, ssh
+from labtasks import accelerator, digest, key, machine, process, qcow2, qemu, ssh
 from labtasks.error import InfraError, UserError, say
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -28,8 +28,8 @@ from labtasks.qmp import Monitor
 from labtasks.ssh import Remote
 from labtasks.store import Store
 
-_SOCKET = 100
-"""Bytes that the path of a socket may have; systems allow some more."""
+_SOCKET = 85
+"""Bytes that the path of a socket may have: systems allow some 104, and ssh adds 17."""
 
 _UEFI = {
     "amd64": ("OVMF/OVMF_CODE.fd", "qemu/edk2-x86_64-code.fd"),
@@ -132,7 +132,10 @@ def raised(lab: Lab, name: str) -> Running:
     else:
         say(f"vm {name}: runs already (process {found.pid})")
     if found.port:
-        _wait_for_ssh(remote(lab, found), vm, found)
+        to = remote(lab, found)
+        _wait_for_ssh(to, vm, found)
+        if name == lab.builder_vm:
+            key.learn(lab, lambda text: ssh.query(to, text).text.strip())
     return found
 
 
@@ -296,6 +299,13 @@ def down(lab: Lab, store: Store, name: str) -> bool:
         how = _end(state, vm.stop)
         say(f"vm {name}: {how} after {time.monotonic() - started:.1f} s")
         return True
+
+
+def cut(lab: Lab, name: str) -> None:
+    """End a machine at once: it is in a state nobody can use."""
+    say(f"vm {name}: it does not give its disk back: it is ended")
+    if _pid(folder(lab, name)):
+        _end(folder(lab, name), 0.0)
 
 
 def _end(state: Path, patience: float) -> str:
