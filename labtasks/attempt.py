@@ -15,7 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, doubt, failure, key, layer, process, reuse, source, tracing
+from labtasks import (
+    digest,
+    doubt,
+    failure,
+    guest_tools,
+    key,
+    layer,
+    process,
+    reuse,
+    source,
+    tracing,
+)
 from labtasks.builder import Trees, Workspace
 from labtasks.error import BuildError, InfraError, UserError, printable, say
 from labtasks.git import TreeId
@@ -119,7 +130,7 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
         tracer = tracing.choose(
-            lab.settings.tracer, part, key.path_of(lab), strace=key.has_strace(lab)
+            lab.settings.tracer, part, key.path_of(lab), strace=guest_tools.has_strace(lab)
         )
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from labtasks import digest, process
+from labtasks import digest, guest_tools, process
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Commit
@@ -243,7 +242,7 @@ def identity(lab: Lab) -> Inputs:
     as the tools' files stay the same. Raises UserError for a missing tool.
     """
     if lab.builder_vm:
-        return _learned(lab).answers
+        return guest_tools.learned(lab).answers
     commands = lab.recipe.identity
     path = path_of(lab)
     tools = [
@@ -265,72 +264,6 @@ def identity(lab: Lab) -> Inputs:
         known = {"about": about, "answers": answers}
         memory.write_text(json.dumps(known))
     return tuple((label, value) for label, value in known["answers"])
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine that builds said of itself, so that keys need it no more. `about` is what
-    the answers hold for.
-    """
-
-    about: str
-    answers: Inputs
-    strace: bool
-
-
-def learn(lab: Lab, ask: Callable[[str], str]) -> None:
-    """Ask the machine that builds for its release and its tools' versions, unless it is known.
-
-    `ask` runs shell text there and gives its output. Raises UserError for a missing tool.
-    """
-    about = _about_guest(lab)
-    memory = _learned_file(lab)
-    try:
-        if msgspec.json.decode(memory.read_bytes(), type=Learned).about == about:
-            return
-    except (OSError, msgspec.DecodeError):
-        pass
-    search = f"PATH={shlex.quote(path_of(lab))}; export PATH LC_ALL=C\n"
-    for command, package in lab.recipe.tools.items():
-        if not ask(f"{search}command -v {shlex.quote(command)}"):
-            raise UserError(
-                f"vm {lab.builder_vm} has no {command!r}", hint=f"install {package} in its image"
-            )
-    system = ask('. /etc/os-release; echo "$ID $VERSION_ID $(uname -m)"')
-    answers = [("builder", system)]
-    answers += [(f"builder {c}", ask(f"{search}{c} 2>&1")) for c in lab.recipe.identity]
-    strace = bool(ask(f"{search}command -v strace"))
-    memory.write_bytes(
-        msgspec.json.encode(Learned(about=about, answers=tuple(answers), strace=strace))
-    )
-
-
-def has_strace(lab: Lab) -> bool | None:
-    """Whether the machine that builds has strace; None where that is this one."""
-    return _learned(lab).strace if lab.builder_vm else None
-
-
-def _learned(lab: Lab) -> Learned:
-    try:
-        known = msgspec.json.decode(_learned_file(lab).read_bytes(), type=Learned)
-    except (OSError, msgspec.DecodeError):
-        known = None
-    if known is None or known.about != _about_guest(lab):
-        raise UserError(
-            f"nothing is known yet of the tools in vm {lab.builder_vm}",
-            hint=f"doit up:{lab.builder_vm}",
-        )
-    return known
-
-
-def _learned_file(lab: Lab) -> Path:
-    return lab.cache / "vm" / lab.builder_vm / "identity.json"
-
-
-def _about_guest(lab: Lab) -> str:
-    """The image, and the questions."""
-    image = lab.directory / Path(lab.vm(lab.builder_vm).image).expanduser()
-    questions = [lab.recipe.identity, path_of(lab), sorted(lab.recipe.tools)]
-    return json.dumps([str(image), _stamp(image), *questions])
 
 
 def _stamp(path: Path) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 
 from labtasks import namespace
@@ -30,8 +29,8 @@ def open_builder(lab: Lab, store: Store, name: str, trees: Trees) -> Iterator[Wo
 
         def up() -> GuestDisk:
             found = vm.raised(lab, lab.builder_vm)
-            way = dataclasses.replace(vm.remote(lab, found), control=found.state / "ssh")
-            return GuestDisk(state=found.state, to=way, root=namespace.ROOT)
+            to = vm.remote(lab, found, shared=True)
+            return GuestDisk(state=found.state, to=to, root=namespace.ROOT)
 
         disk = up()
         try:
