@@ -50,6 +50,7 @@ if [ -f /run/step ]; then
 fi
 tries=0
 while mountpoint -q {root}; do
+	umount {root}/src 2>/dev/null
 	umount {root} 2>/dev/null && break
 	[ $tries -lt 50 ] || exit 1
 	sleep 0.1; tries=$((tries + 1))
