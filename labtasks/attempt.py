@@ -15,7 +15,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import digest, doubt, failure, key, layer, process, processor, reuse, source, tracing
+from labtasks import (
+    digest,
+    doubt,
+    failure,
+    guest_tools,
+    key,
+    layer,
+    process,
+    processor,
+    reuse,
+    source,
+    tracing,
+)
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
 from labtasks.error import BuildError, InfraError, UserError, printable, say
@@ -26,7 +38,7 @@ from labtasks.layer import Entry, LayerId
 from labtasks.reuse import Decision
 from labtasks.store import Failure, Manifest, Store
 from labtasks.trace import Trace
-from labtasks.workspace import open_workspace
+from labtasks.workspace import open_builder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +83,7 @@ class Attempt:
         base = decision.base
         checked = base.trace.reads if base and base.trace else None
         try:
-            with open_workspace(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+            with open_builder(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
                 self._refuse_altered(trees, checked)
                 yield self._run(space, decision, src, checked)
         except OSError as error:
@@ -119,7 +131,9 @@ class Attempt:
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
-        tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab))
+        tracer = tracing.choose(
+            lab.settings.tracer, part, key.path_of(lab), strace=guest_tools.has_strace(lab)
+        )
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()
@@ -253,6 +267,7 @@ class Attempt:
             host=platform.node(),
             finished=time.time(),
         )
+        built.space.sealed_as(manifest.stack)
         self.store.publish(manifest, trace=built.trace, tree=built.space.scratch / "layer")
         ran = f"{jobs} jobs, " if jobs else ""
         say(f"{want.name}: built: {ran}{built.seconds:.1f} s, digest {manifest.digest[:12]}")

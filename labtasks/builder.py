@@ -132,6 +132,10 @@ class Workspace(ABC):
     def harvest(self) -> list[Entry]:
         """Make `scratch`/layer: what the steps left in the object tree. Its entries, hashed."""
 
+    def sealed_as(self, stack: Sequence[LayerId]) -> None:
+        """Told of which stack the harvested layer is about to be the top."""
+        del stack
+
     @abstractmethod
     def strays(self) -> list[str]:
         """Paths that the steps wrote into the sources, though the objects lie apart."""

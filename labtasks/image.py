@@ -81,5 +81,5 @@ def settings(out: Path) -> str:
     port = "ttyAMA0" if arch == "aarch64" else "ttyS0"
     return (
         f'[vm.build]\narch = "{arch}"\nimage = "{out}.img"\nkernel = "{out}.kernel"\n'
-        f'initrd = "{out}.initrd"\nappend = "console={port} quiet"\nmemory = 2048\n'
+        f'initrd = "{out}.initrd"\nappend = "console={port} quiet mitigations=off"\nmemory = 2048\n'
     )

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from labtasks import digest, process
+from labtasks import digest, guest_tools, process
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Commit
@@ -241,6 +241,8 @@ def identity(lab: Lab) -> Inputs:
     Asking compilers takes longer than everything else here, so the answers are kept for as long
     as the tools' files stay the same. Raises UserError for a missing tool.
     """
+    if lab.builder_vm:
+        return guest_tools.learned(lab).answers
     commands = lab.recipe.identity
     path = path_of(lab)
     tools = [
@@ -291,7 +293,7 @@ def _package(lab: Lab, command: str) -> str:
 
 def check_tools(lab: Lab) -> None:
     """Every tool a recipe names is there. Raises UserError naming the first that is not."""
-    if platform.system() != "Linux":
+    if platform.system() != "Linux" or lab.builder_vm:
         return
     for command, package in lab.recipe.tools.items():
         process.which(command, package=package, path=path_of(lab))

@@ -76,9 +76,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(description="How it is built: freebsd, linux, demo, or the path of a .toml file."),
     ]
-    builder: Annotated[Literal["local"], Meta(description="Where it is built: this machine.")] = (
-        "local"
-    )
+    builder: Annotated[
+        str,
+        Meta(
+            description='Where it is built: "local", this machine, or "vm:<name>", a virtual one.',
+            pattern=r"^(local|vm:.+)$",
+        ),
+    ] = "local"
     cache: Annotated[str, Meta(description="Where artifacts, layers, locks and logs live.")] = (
         "cache"
     )
@@ -162,6 +166,14 @@ class Lab:
             )
         return found
 
+    @cached_property
+    def builder_vm(self) -> str:
+        """The virtual machine that builds; "" where this one does. Raises UserError."""
+        name = self.settings.builder.partition(":")[2]
+        if name:
+            self.vm(name)
+        return name
+
     @property
     def vms(self) -> dict[str, Vm]:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
@@ -221,7 +233,7 @@ class Lab:
 
     def _places(self, *, in_tree: bool) -> Places:
         root = str((self.cache / "lane").resolve())
-        if self.namespace != "none":
+        if self.builder_vm or self.namespace != "none":
             root = namespace.ROOT
         src = f"{root}/src"
         return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")

@@ -92,6 +92,11 @@ def merged(layers: Path, stack: Iterable[LayerId], top: Iterable[Entry] = ()) ->
     return {path: entry for path, entry in seen.items() if entry.type in "fls"}
 
 
+def shown(layers: Path, stack: Iterable[LayerId]) -> Mapping[str, Entry]:
+    """Everything that a stack of layers (newest first) shows, folders included."""
+    return _stacked(layers, tuple(stack))
+
+
 @lru_cache(maxsize=32)
 def _stacked(layers: Path, stack: tuple[LayerId, ...]) -> Mapping[str, Entry]:
     seen: dict[str, Entry] = {}

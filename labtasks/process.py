@@ -122,6 +122,18 @@ def _person() -> dict[str, str]:
     return {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
 
 
+def stream(argv: Sequence[str], *, data: Path | None = None, into: Path | None = None) -> Answer:
+    """Run a command with a file as its standard input, or its output, and wait."""
+    with (
+        (data or Path(os.devnull)).open("rb") as source,
+        (into or Path(os.devnull)).open("wb") as target,
+    ):
+        done = subprocess.run(  # noqa: S603
+            argv, stdin=source, stdout=target, stderr=subprocess.PIPE, check=False
+        )
+    return Answer(code=done.returncode, output=b"", error=done.stderr.decode(errors="replace"))
+
+
 def attached(argv: Sequence[str]) -> int:
     """Run a command on the person's own terminal until it ends; its status. Ctrl-C is the
     command's. Raises UserError when it is missing.

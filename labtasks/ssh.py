@@ -30,6 +30,8 @@ class Remote:
     port: int
     key: Path
     known_hosts: Path
+    control: Path | None = None
+    """A socket through which many commands share one connection."""
 
     @property
     def pinned(self) -> bool:
@@ -56,6 +58,9 @@ def argv(remote: Remote, command: str = "", *, pinned: bool, terminal: bool = Fa
         "ServerAliveCountMax": "6",
         "LogLevel": "ERROR",
     }
+    if remote.control:
+        options |= {"ControlMaster": "auto", "ControlPersist": "60"}
+        options["ControlPath"] = _path(remote.control)
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     tty = ["-t"] if terminal else ["-T"]
     end = [f"{remote.user}@{remote.host}", *([command] if command else [])]

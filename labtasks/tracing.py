@@ -26,11 +26,15 @@ _LONGEST = 256
 """Bytes of a first line that the kernel looks at."""
 
 
-def choose(setting: str, part: Part, path: str) -> str:
+def choose(setting: str, part: Part, path: str, strace: bool | None = None) -> str:
     """The tracer to use: what lab.toml says, or the best there is. Raises UserError.
 
-    `path` is where the build finds its tools.
+    `path` is where the build finds its tools; `strace` says of another machine that builds
+    whether it has one.
     """
+    if strace is not None:
+        best = "strace" if strace else "depend" if part.depends else "none"
+        return best if setting == "auto" else setting
     if setting == "strace":
         process.which("strace", path=path)
     if setting == "filemon" and platform.system() != "FreeBSD":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import time
@@ -18,9 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from labtasks import accelerator, digest, machine, process, qcow2, qemu, ssh
+from labtasks import accelerator, guest_tools, machine, process, qemu, ssh, vm_files
 from labtasks.error import InfraError, UserError, say
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -28,14 +25,8 @@ from labtasks.qmp import Monitor
 from labtasks.ssh import Remote
 from labtasks.store import Store
 
-_SOCKET = 100
-"""Bytes that the path of a socket may have; systems allow some more."""
-
-_UEFI = {
-    "amd64": ("OVMF/OVMF_CODE.fd", "qemu/edk2-x86_64-code.fd"),
-    "aarch64": ("AAVMF/AAVMF_CODE.fd", "qemu/edk2-aarch64-code.fd"),
-}
-"""UEFI images below a `share` folder: Debian's own packages, and what QEMU brings."""
+_SOCKET = 85
+"""Bytes that the path of a socket may have: systems allow some 104, and ssh adds 17."""
 
 _COMPLAINTS = (
     ("host forwarding rule", "the port is taken: ssh = true lets QEMU choose a free one"),
@@ -46,15 +37,6 @@ _COMPLAINTS = (
     ("no space left", "free some space and run the command again"),
 )
 """What QEMU says when it does not start, and what to do about it."""
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True):
-    """The image below a machine's disk, as it was when the disk was made."""
-
-    path: str
-    size: int
-    mtime: int
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,20 +114,28 @@ def raised(lab: Lab, name: str) -> Running:
     else:
         say(f"vm {name}: runs already (process {found.pid})")
     if found.port:
-        _wait_for_ssh(remote(lab, found), vm, found)
+        to = remote(lab, found, shared=True)
+        _wait_for_ssh(to, vm, found)
+        if name == lab.builder_vm:
+            guest_tools.learn(lab, lambda text: ssh.query(to, text).text.strip())
     return found
 
 
 def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
     state.mkdir(parents=True, exist_ok=True)
     chosen = accelerator.choose(vm.accel, vm.arch)
-    _prepare_disk(lab, name, vm, state)
+    vm_files.prepare_disk(lab, name, vm, state)
     if vm.seed:
-        _write_seed(lab, name, vm, state)
+        vm_files.write_seed(lab, name, vm, state)
     for number in range(vm.serial):
         machine.serial_log(state, number).unlink(missing_ok=True)
     composed = machine.compose(
-        vm, name=name, state=state, lab=lab.directory, accel=chosen, firmware=_firmware(vm, lab)
+        vm,
+        name=name,
+        state=state,
+        lab=lab.directory,
+        accel=chosen,
+        firmware=vm_files.firmware(vm, lab),
     )
     process.which(qemu.binary(vm.arch))
     answer = process.query(qemu.argv(composed), cwd=state)
@@ -162,77 +152,10 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
     return found
 
 
-def _prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
-    """The layer over the image: kept from start to start, made anew over another image."""
-    if not vm.image:
-        raise UserError(
-            f"vm {name} has no disk of its own: it boots what was installed",
-            hint=f"`doit test:<ref>:{name}`, or set `image` in [vm.{name}]",
-        )
-    image = (lab.directory / Path(vm.image).expanduser()).absolute()
-    try:
-        info = image.stat()
-    except OSError as error:
-        raise UserError(
-            f"vm {name}: {image}: {error.strerror}", hint=f"`image` in [vm.{name}] of lab.toml"
-        ) from None
-    memory = state / "base.json"
-    old = None
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        old = msgspec.json.decode(memory.read_bytes(), type=Base)
-    base = Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
-    if base == old and machine.disk(state).exists():
-        return
-    if vm.digest:
-        found = digest.of_file(image, info.st_size)
-        if found != vm.digest:
-            raise UserError(
-                f"vm {name}: {image} is not the image that lab.toml means",
-                hint=f'its BLAKE3 is "{found}"',
-            )
-    if old is not None:
-        say(f"vm {name}: another image, so a new disk over it")
-    memory.unlink(missing_ok=True)
-    known_hosts(state).unlink(missing_ok=True)  # another system has other keys
-    qcow2.create(machine.disk(state), below=image)
-    memory.write_bytes(msgspec.json.encode(base))
-
-
-def _write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:
-    public = ssh.public(ssh.make_key(key_file(lab))).read_text(encoding="utf-8")
-    shutil.rmtree(machine.seed(state), ignore_errors=True)
-    machine.seed(state).mkdir()
-    for file, text in machine.seed_files(name, vm.user, public).items():
-        (machine.seed(state) / file).write_text(text, encoding="utf-8")
-
-
-def _firmware(vm: Vm, lab: Lab) -> str:
-    if vm.firmware not in ("", "uefi"):
-        return str((lab.directory / Path(vm.firmware).expanduser()).absolute())
-    if vm.firmware == "" and (vm.arch == "amd64" or vm.kernel):
-        return ""
-    binary = Path(process.which(qemu.binary(vm.arch)))
-    shares = (binary.parent.parent / "share", binary.resolve().parent.parent / "share")
-    for share in (*shares, Path("/usr/share")):
-        for name in _UEFI[vm.arch]:
-            if (share / name).exists():
-                return str(share / name)
-    package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}[vm.arch]
-    raise UserError("no UEFI image is installed", hint=f"on Debian: apt-get install {package}")
-
-
-def key_file(lab: Lab) -> Path:
-    """The private key with which a lab enters its machines."""
-    return lab.cache / "vm" / "id_ed25519"
-
-
-def known_hosts(state: Path) -> Path:
-    """The file with the one host key that a machine had at its first boot."""
-    return state / "known_hosts"
-
-
-def remote(lab: Lab, found: Running) -> Remote:
-    """How to reach a machine. Raises UserError when it has no ssh."""
+def remote(lab: Lab, found: Running, *, shared: bool = False) -> Remote:
+    """How to reach a machine; `shared` lets commands share one connection, which an emulated
+    guest takes seconds to make. Raises UserError when it has no ssh.
+    """
     vm = lab.vm(found.name)
     if not found.port:
         raise UserError(
@@ -241,7 +164,8 @@ def remote(lab: Lab, found: Running) -> Remote:
         )  # fmt: skip
     return Remote(
         name=found.name, user=vm.user, host="127.0.0.1", port=found.port,
-        key=ssh.make_key(key_file(lab)), known_hosts=known_hosts(found.state),
+        key=ssh.make_key(vm_files.key_file(lab)), known_hosts=vm_files.known_hosts(found.state),
+        control=found.state / "ssh" if shared else None,
     )  # fmt: skip
 
 
@@ -298,6 +222,13 @@ def down(lab: Lab, store: Store, name: str) -> bool:
         return True
 
 
+def cut(lab: Lab, name: str) -> None:
+    """End a machine at once: it is in a state nobody can use."""
+    say(f"vm {name}: it does not give its disk back: it is ended")
+    if _pid(folder(lab, name)):
+        _end(folder(lab, name), 0.0)
+
+
 def _end(state: Path, patience: float) -> str:
     """End a machine's QEMU; how it went. One whose monitor is silent is not asked twice."""
     listens = True
@@ -349,5 +280,6 @@ def _clear(state: Path) -> None:
     """What a killed QEMU leaves."""
     machine.pidfile(state).unlink(missing_ok=True)
     machine.monitor(state).unlink(missing_ok=True)
+    (state / "ssh").unlink(missing_ok=True)
     for path in state.glob("serial[0-9]"):
         path.unlink(missing_ok=True)

@@ -1,36 +1,37 @@
-"""A Debian machine made from nothing: its disk, its first boot, and its end.
+"""A Debian machine made from nothing: its disk, its first boot, its end, and builds in it.
 
-One long test, because the disk is made once. Some two minutes; left out without root,
-mmdebstrap, QEMU, or a way to Debian's packages.
+The disk is made once: some minutes in all, emulated. Left out without root, mmdebstrap, QEMU, or
+a way to Debian's packages.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Said, environment
+from conftest import Lab, Said, World, environment, wait_for
 
-from labtasks import main
+from labtasks import main, vm
 
 MACHINE = """
 [vm.build]
 image = "{0}.img"
 kernel = "{0}.kernel"
 initrd = "{0}.initrd"
-append = "console=ttyS0"
+append = "console=ttyS0 mitigations=off"
 """
 
 
 @pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A lab whose machine `build` runs a fresh Debian."""
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh Debian; the path of its files without their endings."""
     if os.geteuid() != 0:
         pytest.skip("only root makes a root disk")
     for tool in ("mmdebstrap", "mke2fs", "qemu-system-x86_64", "ssh"):
@@ -40,14 +41,29 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         socket.create_connection(("deb.debian.org", 80), timeout=5).close()
     except OSError as error:
         pytest.skip(f"Debian's packages cannot be reached: {error}")
-    folder = tmp_path_factory.mktemp("debian")
-    assert main.main(["init", str(folder / "lab")]) == 0
-    packages = ["image", "debian", str(folder / "disk"), "--size", "4G"]
-    assert main.main(packages) == 0
-    with (folder / "lab" / "lab.toml").open("a") as file:
-        file.write(MACHINE.format(folder / "disk"))
-    yield folder / "lab"
-    doit(folder / "lab", "down:build", code=None)
+    path = tmp_path_factory.mktemp("disk") / "debian"
+    assert main.main(["image", "debian", str(path), "--size", "4G"]) == 0
+    return path
+
+
+@pytest.fixture
+def debian(disk: Path, tmp_path: Path) -> Iterator[Path]:
+    """A lab whose machine `build` runs it."""
+    assert main.main(["init", str(tmp_path / "lab")]) == 0
+    with (tmp_path / "lab" / "lab.toml").open("a") as file:
+        file.write(MACHINE.format(disk))
+    yield tmp_path / "lab"
+    doit(tmp_path / "lab", "down:build", code=None)
+
+
+@pytest.fixture
+def remote(disk: Path, make_lab: Callable[..., Lab]) -> Iterator[Lab]:
+    """A lab of the tiny system that builds in the machine."""
+    lab = make_lab(tracer="auto", builder="vm:build")
+    with (lab.directory / "lab.toml").open("a") as file:
+        file.write(MACHINE.format(disk))
+    yield lab
+    doit(lab.directory, "down:build", code=None)
 
 
 def doit(lab: Path, *words: str, code: int | None = 0) -> Said:
@@ -86,3 +102,45 @@ def test_debian(debian: Path) -> None:
     assert "its host key is not the one seen at its first boot\n  hint: " in said
     known.write_text(text)
     assert doit(debian, "up:build").lines("runs already")
+
+
+def test_builds(remote: Lab, world: World) -> None:
+    """What is built in the guest is what plain make builds, on whatever rung."""
+    assert "hint: doit up:build" in remote.doit("build:base", code=3).text
+    remote.doit("up:build", timeout=400)
+    for commit, rungs in {
+        "base": ("clean", "clean"),
+        "kernel-c": ("trace", "incremental"),
+        "source-gone": ("trace", "incremental"),
+        "docs": ("trace", "cutoff"),
+    }.items():
+        said = remote.doit(f"build:{commit}", timeout=400)
+        short = remote.repo.short(commit)
+        assert (said.rung("world", short), said.rung("kernel", short)) == rungs, said.text
+        assert remote.content("kernel", commit) == world.oracle("kernel", commit)
+    assert remote.content("world", "base") == world.oracle("world", "base")
+    layers = remote.directory / "cache" / "layers"
+    step = remote.manifest("kernel", "kernel-c").stack
+    assert len(step) == 2
+    assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 8 << 20
+
+
+def test_a_build_is_killed(remote: Lab, world: World) -> None:
+    """doit is killed, then the machine: the next build has neither's remains."""
+    remote.doit("up:build", timeout=400)
+    log = remote.directory / "cache" / "logs"
+    for victim in ("doit", "machine"):
+        with remote.start("world:base") as build:
+            wait_for(lambda: any("cc " in p.read_text() for p in log.glob("world-*")), seconds=120)
+            if victim == "doit":
+                build.kill()
+            else:
+                os.kill(vm._pid(remote.directory / "cache" / "vm" / "build"), signal.SIGKILL)
+            said, _ = build.communicate()
+        if victim == "machine":
+            assert "was lost in mid-build" in said
+        assert not remote.manifests("world")
+        for path in log.glob("world-*"):
+            path.unlink()
+    remote.doit("world:base", timeout=400)
+    assert remote.content("world", "base") == world.oracle("world", "base")

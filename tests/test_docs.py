@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from labtasks import events, lab, recipe
+from labtasks import events, lab, machine, recipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
@@ -155,3 +155,10 @@ def test_every_event_is_documented() -> None:
     table = chapter.partition("| event | |\n|---|---|\n")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines() for name in row.split("|")[1].strip().split(", ")}
     assert named == {event.value for event in events.EventName}
+
+
+def test_every_setting_of_a_machine_is_documented() -> None:
+    text = (DOCS / "machines.md").read_text(encoding="utf-8").partition("\n## Settings")[2]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    assert named == set(machine.Vm.__struct_fields__)

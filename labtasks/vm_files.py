@@ -1,0 +1,103 @@
+"""The files a machine needs before it starts: its disk over the image, its seed, its firmware.
+
+Knows nothing of whether it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from labtasks import digest, machine, process, qcow2, qemu, ssh
+from labtasks.error import UserError, say
+from labtasks.lab import Lab
+from labtasks.machine import Vm
+
+_UEFI = {
+    "amd64": ("OVMF/OVMF_CODE.fd", "qemu/edk2-x86_64-code.fd"),
+    "aarch64": ("AAVMF/AAVMF_CODE.fd", "qemu/edk2-aarch64-code.fd"),
+}
+"""UEFI images below a `share` folder: Debian's own packages, and what QEMU brings."""
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The image below a machine's disk, as it was when the disk was made."""
+
+    path: str
+    size: int
+    mtime: int
+    digest: str = ""
+
+
+def prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
+    """The layer over the image: kept from start to start, made anew over another image."""
+    if not vm.image:
+        raise UserError(
+            f"vm {name} has no disk of its own: it boots what was installed",
+            hint=f"`doit test:<ref>:{name}`, or set `image` in [vm.{name}]",
+        )
+    image = (lab.directory / Path(vm.image).expanduser()).absolute()
+    try:
+        info = image.stat()
+    except OSError as error:
+        raise UserError(
+            f"vm {name}: {image}: {error.strerror}", hint=f"`image` in [vm.{name}] of lab.toml"
+        ) from None
+    memory = state / "base.json"
+    old = None
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        old = msgspec.json.decode(memory.read_bytes(), type=Base)
+    base = Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
+    if base == old and machine.disk(state).exists():
+        return
+    if vm.digest:
+        found = digest.of_file(image, info.st_size)
+        if found != vm.digest:
+            raise UserError(
+                f"vm {name}: {image} is not the image that lab.toml means",
+                hint=f'its BLAKE3 is "{found}"',
+            )
+    if old is not None:
+        say(f"vm {name}: another image, so a new disk over it")
+    memory.unlink(missing_ok=True)
+    known_hosts(state).unlink(missing_ok=True)  # another system has other keys
+    qcow2.create(machine.disk(state), below=image)
+    memory.write_bytes(msgspec.json.encode(base))
+
+
+def write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:
+    """The folder that the guest sees as the disk CIDATA: its name, and the lab's public key."""
+    public = ssh.public(ssh.make_key(key_file(lab))).read_text(encoding="utf-8")
+    shutil.rmtree(machine.seed(state), ignore_errors=True)
+    machine.seed(state).mkdir()
+    for file, text in machine.seed_files(name, vm.user, public).items():
+        (machine.seed(state) / file).write_text(text, encoding="utf-8")
+
+
+def firmware(vm: Vm, lab: Lab) -> str:
+    """The UEFI image to start with; "" for none. Raises UserError when there is none here."""
+    if vm.firmware not in ("", "uefi"):
+        return str((lab.directory / Path(vm.firmware).expanduser()).absolute())
+    if vm.firmware == "" and (vm.arch == "amd64" or vm.kernel):
+        return ""
+    binary = Path(process.which(qemu.binary(vm.arch)))
+    shares = (binary.parent.parent / "share", binary.resolve().parent.parent / "share")
+    for share in (*shares, Path("/usr/share")):
+        for name in _UEFI[vm.arch]:
+            if (share / name).exists():
+                return str(share / name)
+    package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}[vm.arch]
+    raise UserError("no UEFI image is installed", hint=f"on Debian: apt-get install {package}")
+
+
+def key_file(lab: Lab) -> Path:
+    """The private key with which a lab enters its machines."""
+    return lab.cache / "vm" / "id_ed25519"
+
+
+def known_hosts(state: Path) -> Path:
+    """The file with the one host key that a machine had at its first boot."""
+    return state / "known_hosts"
