@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from labtasks import candidate, digest, objfs, reuse, source
+from labtasks import candidate, digest, objfs, reuse, room, source
 from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
 from labtasks.candidate import Below
@@ -79,6 +79,7 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
             )
         for note in notes:
             say(f"{want.name}: note: {note}")
+        room.make(lab, store, want.name)
         attempt = Attempt(
             lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
         )
@@ -159,6 +160,7 @@ def _alias(attempt: Attempt, decision: Decision, origin: Manifest) -> Manifest:
         base=origin.origin,
         why=decision.why,
         steps=[],
+        bytes=origin.bytes,
         seconds=0.0,
         jobs=0,
         warnings=list(attempt.notes),

@@ -260,6 +260,7 @@ class Attempt:
             jobs=jobs,
             jobs_total=len(built.trace.names) if built.trace else 0,
             newest=_newest(built.entries, trees.newest),
+            bytes=sum(e.size for e in built.entries),
             tracer=built.tracer,
             warnings=notes,
             reproduce=f"doit {want.words}{want.kind}:{want.commit.id}",

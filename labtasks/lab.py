@@ -65,6 +65,25 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 1
 
 
+class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[gc]: what the cache may hold."""
+
+    quota: Annotated[
+        str,
+        Meta(
+            description='Bytes that artifacts may take, as in "40 GB"; empty for no limit. Before '
+            "a build that would not fit, the longest unused go.",
+            pattern=r"^(\d+(\.\d+)? ?([KMGT]i?B?)?)?$",
+        ),
+    ] = ""
+    days: Annotated[
+        float, Meta(description="Days after which an unused artifact goes; 0 for never.", ge=0)
+    ] = 0
+    keep: Annotated[
+        tuple[str, ...], Meta(description="Refs whose artifacts stay, whatever the rest says.")
+    ] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """lab.toml as written. The descriptions are its reference: `labtasks init` prints them."""
 
@@ -122,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[str, str | bool | int], Meta(description="The recipe's options, by name.")
     ] = {}
     test: Annotated[Test, Meta(description="What decides between good and bad.")] = Test()
+    gc: Annotated[Gc, Meta(description="What the cache may hold.")] = Gc()
     files: Annotated[
         dict[str, str],
         Meta(

@@ -40,6 +40,15 @@ def held(lock: Path, purpose: str) -> Iterator[None]:
         file.release()
 
 
+def taken(lock: Path) -> bool:
+    """Whether somebody holds a lock now."""
+    try:
+        with lock.open("r+") as file:
+            return not _flock(file)
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
     """A folder of this process, gone afterwards; those of dead owners go first."""

@@ -71,6 +71,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         stack=[],
         rung="exported",
         base=build.name,
+        bytes=(home / "objfs.img").stat().st_size,
         why=f"{kind} image {home / 'objfs.img'}",
         seconds=round(time.monotonic() - started, 3),
         host=platform.node(),

@@ -78,6 +78,7 @@ def _write(
             links=_links(base, changes, entries),
             rung="incremental" if base else "clean",
             base=base.name if base else "",
+            bytes=sum(e.size for e in entries),
             why=f"{len(changes)} paths differ from {base.name}" if base else "a first checkout",
             seconds=round(time.monotonic() - started, 3),
             finished=time.time(),

@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     come by: clean, incremental, cutoff (same inputs by content), trace (proved by what was read),
     or composed. `base` is the artifact that rung started from; `built_from` is the tree make saw,
     `built_as` the name under which it did.
+    `bytes` are those of the layer that came with it.
     `links` are a source tree's symbolic links. Times are seconds.
     """
 
@@ -75,6 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 0
     jobs_total: int = 0
     newest: float = 0.0
+    bytes: int = 0
     tracer: str = ""
     warnings: list[str] = []
     reproduce: str = ""
@@ -210,13 +212,17 @@ class Store:
 
         Layers that others are stacked on stay until nobody refers to them.
         """
-        home = self.home(kind, key)
-        if not home.exists():
-            return False
-        (home / "manifest.json").unlink(missing_ok=True)
-        layer.remove(home)
-        self.sweep()
-        return True
+        return self.forget_all([(kind, key)]) > 0
+
+    def forget_all(self, some: Iterable[tuple[str, Key]]) -> int:
+        """Remove several artifacts; how many there were."""
+        there = [home for kind, key in some if (home := self.home(kind, key)).exists()]
+        for home in there:
+            (home / "manifest.json").unlink(missing_ok=True)
+            layer.remove(home)
+        if there:
+            self.sweep()
+        return len(there)
 
     def sweep(self) -> None:
         """Remove layers no manifest refers to, and work that killed runs left behind."""
@@ -248,6 +254,10 @@ class Store:
         """Hold the one lane in which copies are built."""
         with self._locked("lane", purpose):
             yield
+
+    def collecting(self) -> contextlib.AbstractContextManager[None]:
+        """Hold what one garbage collection at a time holds."""
+        return self._locked("gc", "gc")
 
     def machine(self, name: str, purpose: str) -> contextlib.AbstractContextManager[None]:
         """Hold a virtual machine, so that nobody else starts, stops or uses it."""

@@ -41,7 +41,7 @@ def choose(setting: str, part: Part, path: str, strace: bool | None = None) -> s
         raise UserError("only FreeBSD has filemon", hint='set tracer = "auto" in lab.toml')
     if setting != "auto":
         return setting
-    if _strace_works(path):
+    if strace_works(path):
         return "strace"
     if platform.system() == "FreeBSD" and Path("/dev/filemon").exists():
         return "filemon"
@@ -49,7 +49,7 @@ def choose(setting: str, part: Part, path: str, strace: bool | None = None) -> s
 
 
 @cache
-def _strace_works(path: str) -> bool:
+def strace_works(path: str) -> bool:
     """A container may have strace and forbid it to attach."""
     if platform.system() != "Linux" or not shutil.which("strace", path=path):
         return False

@@ -81,6 +81,15 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def size(count: float) -> str:
+    """Bytes for a person: `512 B`, `3.1 MB`, `40 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def brief(seconds: float) -> str:
     """A duration for a narrow column: `4m10s`, `-` for none."""
     spelled = duration(seconds)

@@ -1,0 +1,129 @@
+"""`doit status`, `doit gc` and `doit doctor`: how a lab is, and what keeps it well.
+
+Each prints what it found, one line for one thing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from doit.cmd_base import Command
+
+from labtasks import process
+from labtasks.error import LabError, say
+from labtasks.tasks import Session
+from labtasks.words import count, duration, size
+
+
+class _Care(Command):  # type: ignore[misc]
+    """A command about the whole lab."""
+
+    doc_usage = ""
+    cmd_options: tuple[dict[str, Any], ...] = ()
+
+    def execute(self, options: Any, _words: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks import loader  # noqa: PLC0415
+
+        process.terminate_on_sigterm()
+        try:
+            return self.answer(loader.open_session(), options)
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return 3
+
+    def answer(self, session: Session, options: Any) -> int:
+        """Answer; the command's status."""
+        raise NotImplementedError
+
+
+class Status(_Care):
+    """What runs, what the store holds, what was built last."""
+
+    name = "status"
+    doc_purpose = "what runs now, what the store holds, what was built last"
+
+    def answer(self, session: Session, options: Any) -> int:
+        """Always 0."""
+        from labtasks import survey  # noqa: PLC0415
+
+        del options
+        cache = session.store.cache
+        for line in survey.at_work(cache) or ():
+            say(f"at work: {line}")
+        artifacts = survey.held(cache)
+        for kind, use in survey.use(artifacts).items():
+            say(
+                f"{kind:<10} {count(use.count, 'artifact'):>16}  "
+                f"{size(use.exclusive):>9} exclusive  {size(use.shared):>9} shared"
+            )
+        say(f"free: {size(session.store.free_bytes())} at {cache}")
+        for one in artifacts[:_RECENT]:
+            ago = duration(time.time() - one.finished)
+            took = f"{one.rung:<12} {duration(one.seconds):>9}"
+            say(f"{one.name:<22} {took}  {ago} ago  {one.subject}")
+        return 0
+
+
+_RECENT = 10
+
+
+class Gc(_Care):
+    """Remove what the rules of lab.toml, or those given, do not keep."""
+
+    name = "gc"
+    doc_purpose = "remove artifacts by size, age and what is to be kept"
+    cmd_options = (
+        {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say"},
+        {"name": "quota", "long": "quota", "type": str, "default": "", "help": "as in 40GB"},
+        {"name": "days", "long": "days", "type": str, "default": "", "help": "unused for so long"},
+    )
+
+    def answer(self, session: Session, options: Any) -> int:
+        """Always 0."""
+        from labtasks import gc, room, survey  # noqa: PLC0415
+
+        days = _number(options["days"]) if options["days"] else None
+        rules = room.rules(session.lab, quota=options["quota"], days=days)
+        before = survey.held(session.store.cache)
+        gone = gc.collect(session.store, rules, dry_run=options["dry_run"])
+        verb = "would go" if options["dry_run"] else "went"
+        for one in gone:
+            say(f"{one.name}: {verb}, {duration(time.time() - one.finished)} old")
+        left = {one.key for one in before} - {one.key for one in gone}
+        freed = sum(survey.sizes(before).values()) - sum(
+            survey.sizes([one for one in before if one.key in left]).values()
+        )
+        say(f"{count(len(gone), 'artifact')} {verb}: {size(freed)}")
+        return 0
+
+
+def _number(text: str) -> float:
+    from labtasks.error import UserError  # noqa: PLC0415
+
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"--days {text}", hint="a number of days") from None
+
+
+class Doctor(_Care):
+    """Whether a build and a boot would work here."""
+
+    name = "doctor"
+    doc_purpose = "check this host, the builder and the machines; what to do where one is not well"
+
+    def answer(self, session: Session, options: Any) -> int:
+        """0 when a build and a boot would work, 1 when not."""
+        from labtasks import doctor  # noqa: PLC0415
+
+        del options
+        ill = 0
+        for found in doctor.examine(session.lab, session.store):
+            mark = "ok" if found.well else "ILL" if found.needed else "note"
+            remedy = "" if found.well else f"\n     do: {found.remedy}"
+            say(f"{mark:<4} {found.what}: {found.said}{remedy}")
+            ill += found.needed and not found.well
+        return 1 if ill else 0

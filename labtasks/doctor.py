@@ -1,0 +1,157 @@
+"""Whether a build and a boot would work here, one finding after the other.
+
+Each is looked at by doing it: a namespace entered, a file traced, a guest started. Knows nothing
+of what is built or booted afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtasks import accelerator, key, namespace, process, qemu, ssh, tracing, vm
+from labtasks.error import LabError
+from labtasks.lab import Lab
+from labtasks.machine import Vm
+from labtasks.store import Store
+from labtasks.words import size
+
+_ROOM = 5 * 10**9
+"""Bytes of free space below which a build of a whole system may not fit."""
+
+_SKEW = 2.0
+"""Seconds by which a guest's clock may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `needed`: without it a build or a boot fails."""
+
+    what: str
+    well: bool
+    said: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine(lab: Lab, store: Store) -> Iterator[Finding]:
+    """Everything there is to look at, the host first."""
+    for what, look in (
+        (
+            "repository",
+            lambda: f"{lab.repository.git_dir}, HEAD {lab.repository.commit('HEAD').short}",
+        ),
+        ("recipe", lambda: lab.recipe.name),
+        ("tools", lambda: _tools(lab)),
+        ("builder", lambda: "; ".join(v.splitlines()[0] for _, v in key.identity(lab) if v)),
+    ):
+        yield _asked(what, look)
+    yield _room(store)
+    yield from _linux(lab)
+    if lab.recipe.machine:
+        yield from _boots(lab)
+    for name, machine in lab.settings.vm.items():
+        if machine.image:
+            yield from _machine(lab, name, machine)
+
+
+def _asked(what: str, look: Callable[[], str]) -> Finding:
+    """What a look at something says; a refusal is a finding with its hint as the remedy."""
+    try:
+        return Finding(what=what, well=True, said=look())
+    except LabError as error:
+        return Finding(what=what, well=False, said=error.message, remedy=error.hint)
+
+
+def _tools(lab: Lab) -> str:
+    key.check_tools(lab)
+    return f"all {len(lab.recipe.tools)} that the recipe names are here"
+
+
+def _room(store: Store) -> Finding:
+    free = store.free_bytes()
+    return Finding(
+        what="disk space",
+        well=free > _ROOM,
+        said=f"{size(free)} free at {store.cache}",
+        remedy="`doit gc --quota 20GB`, or another `cache` in lab.toml",
+        needed=free < _ROOM / 10,
+    )
+
+
+def _linux(lab: Lab) -> Iterator[Finding]:
+    if platform.system() != "Linux":
+        return
+    kind = namespace.kind_here(lab.cache)
+    yield Finding(
+        what="namespaces and overlays",
+        well=kind != "none",
+        said={"root": "as root", "user": "as an ordinary user", "none": "none: copies in a lane"}[
+            kind
+        ],
+        remedy="as root they always work; sysctl kernel.unprivileged_userns_clone=1 for others",
+        needed=False,
+    )
+    works = tracing.strace_works(key.path_of(lab))
+    yield Finding(
+        what="strace",
+        well=works,
+        said="follows what a build reads" if works else "missing, or not allowed here",
+        remedy="apt-get install strace; in a container, allow ptrace",
+        needed=False,
+    )
+
+
+def _boots(lab: Lab) -> Iterator[Finding]:
+    guest = lab.recipe.machine
+    if guest is None:
+        return
+    binary = qemu.binary(guest.arch)
+    yield _asked("emulator", lambda: process.which(binary))
+    yield _asked("accelerator", lambda: _accelerated(guest.arch))
+    if guest.firmware:
+        there = Path(guest.firmware).exists()
+        yield Finding(
+            what="firmware", well=there, said=guest.firmware,
+            remedy="apt-get install ovmf qemu-efi-aarch64, or set the recipe's option",
+        )  # fmt: skip
+
+
+def _accelerated(arch: qemu.Arch) -> str:
+    found = accelerator.find(arch)
+    if found == "tcg" and os.path.exists("/dev/kvm"):  # noqa: PTH110 (no Path needed)
+        return "tcg: /dev/kvm is here, and a guest under it does not answer"
+    return found
+
+
+def _machine(lab: Lab, name: str, machine: Vm) -> Iterator[Finding]:
+    image = lab.directory / Path(machine.image).expanduser()
+    yield Finding(
+        what=f"vm {name}", well=image.exists(), said=f"image {image}",
+        remedy="`labtasks image debian <file>` makes one, or mend `image` in lab.toml",
+    )  # fmt: skip
+    try:
+        running = vm.find(lab, name)
+    except LabError as error:
+        yield Finding(what=f"vm {name}", well=False, said=error.message, remedy=error.hint)
+        return
+    if running is None:
+        yield Finding(what=f"vm {name}", well=True, said="is down", needed=False)
+        return
+    yield _asked(f"vm {name}: ssh", lambda: _clock(lab, running))
+
+
+def _clock(lab: Lab, running: vm.Running) -> str:
+    """The guest's clock beside ours, asked over ssh."""
+    before = time.time()
+    said = ssh.query(vm.remote(lab, running), "date +%s").text
+    skew = float(said or 0) - (before + time.time()) / 2
+    if abs(skew) > _SKEW:
+        raise LabError(
+            f"its clock is {skew:+.0f} s off", hint="files of the future are built again and again"
+        )
+    return f"answers, clock {skew:+.0f} s"

@@ -1,0 +1,73 @@
+"""What a lab's cache may hold: lab.toml's rules, and what no rule may touch.
+
+Pinned worlds, commits to keep and those of a bisect under way are safe. Knows nothing of commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from labtasks import gc, journal, survey
+from labtasks.error import UserError, say
+from labtasks.gc import DAY, Rules
+from labtasks.git import CommitId
+from labtasks.lab import Lab
+from labtasks.progress import state
+from labtasks.store import Store
+from labtasks.survey import Held
+from labtasks.words import size
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def in_bytes(text: str) -> int:
+    """A size as people write it: 40 GB, 512MiB, 1000000. Raises UserError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip())
+    if not match:
+        raise UserError(f"{text!r} is no size", hint="40 GB, 512 MiB, or a number of bytes")
+    unit = 1024 ** "KMGT".index(match[2]) * 1024 if match[2] and match[3] else _UNITS[match[2]]
+    return int(float(match[1]) * unit)
+
+
+def rules(lab: Lab, *, quota: str = "", days: float | None = None) -> Rules:
+    """The lab's rules, those of a command line before those of lab.toml."""
+    asked = lab.settings.gc
+    limit = quota or asked.quota
+    return Rules(
+        quota=in_bytes(limit) if limit else 0,
+        age=(asked.days if days is None else days) * DAY,
+        keep=frozenset(_kept(lab)),
+    )
+
+
+def _kept(lab: Lab) -> set[CommitId]:
+    """Commits somebody counts on."""
+    found: set[CommitId] = set()
+    refs = (*lab.settings.gc.keep, lab.settings.world)
+    for ref in refs:
+        if ref and ref not in ("image", "own"):
+            found.add(lab.repository.commit(ref).id)
+    with contextlib.suppress(UserError):  # a damaged journal is told of by those who search
+        searching = state(journal.read(lab.cache / "bisect" / "journal"))
+        if searching.start and not searching.end and not searching.proofs:
+            found |= {*searching.start.goods, searching.start.bad}
+            found |= {told.commit for told in searching.told}
+    return found
+
+
+def make(lab: Lab, store: Store, name: str) -> list[Held]:
+    """Before a build: keep the cache under its quota, with room for what the largest artifact of
+    this kind took; what went. Nothing happens in a lab without a quota.
+    """
+    if not lab.settings.gc.quota:
+        return []
+    kind = name.partition(":")[0]
+    largest = max((one.bytes for one in survey.held(store.cache) if one.kind == kind), default=0)
+    wanted = rules(lab)
+    limit = Rules(quota=max(1, wanted.quota - largest), keep=wanted.keep)
+    gone = gc.collect(store, limit, dry_run=False)
+    if gone:
+        freed = size(sum(one.bytes for one in gone))
+        say(f"{name}: {len(gone)} artifacts went, to keep under the quota: about {freed}")
+    return gone
