@@ -1,4 +1,4 @@
-"""A real FreeBSD tree, cross-built: each kind of commit takes the rung it should.
+"""A real FreeBSD tree, cross-built: each kind of commit takes the rung it should, and boots.
 
 Runs when LABTASKS_FREEBSD_LAB names a lab of such a tree (a directory with a lab.toml whose
 recipe is freebsd). Commits are made in a clone; artifacts of the lab's cache are used, so that a
@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Repo, Said, environment
+
+from labtasks.recipe import SHIPPED
 
 LAB = os.environ.get("LABTASKS_FREEBSD_LAB", "")
 
@@ -41,6 +43,37 @@ RUNGS = {  # change -> what world and kernel may take
     "param": ("incremental", "incremental"),
 }
 
+FOREVER = (
+    "sys/kern/kern_sig.c",
+    r"if \(kern_logsigexit\)\n\s+log\(",
+    "for (; kern_logsigexit; kern_yield(PRI_USER))\n\t\t\tlog(",
+)
+SIGEXIT = """
+cd /tmp
+ulimit -c 0
+sysctl -q kern.msgbuf_clear=1
+sh -c 'kill -SEGV $$' &
+sleep 2
+count=$(dmesg | grep -c 'exited on signal 11')
+echo "$count reports of one exit, 1 expected"
+[ "$count" -eq 1 ]
+"""
+BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
+    "words": ("echo one; echo two; exit 3", "", "", "bad", "bad: two"),
+    "skip": ("echo not here; exit 125", "", "", "untestable", "skip: not here"),
+    "panic": ("sysctl debug.kdb.panic=1", "", "", "other-failure", "panic: kdb_sysctl_panic on"),
+    "described": ("sysctl debug.kdb.panic=1", "", 'bad = ["panic"]', "bad", "panic: "),
+    "trap": ("sysctl debug.kdb.trap=1", "", "", "other-failure", "trap: 12: page fault"),
+    "hang": ("sleep 1000", "", "silence = 20", "other-failure", "silence: after: "),
+    "flood": ("yes", "", "bytes = 65536", "other-failure", "flood: after: "),
+    "mountroot": (
+        "", 'vfs.root.mountfrom="ufs:/dev/nowhere"', "",
+        "untestable", "mountroot: ufs:/dev/nowhere failed with error 19",
+    ),
+    "single-user": ("", 'boot_single="YES"\ninit_script=""', "", "untestable", "single-user: "),
+    "loader": ("", 'kernel="nothing"', "", "untestable", "loader-failure: "),
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def freebsd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
@@ -53,16 +86,14 @@ def freebsd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
     base = os.environ.get("LABTASKS_FREEBSD_REF", "HEAD")
     repo.git("config", "user.name", "tester")
     repo.git("config", "user.email", "tester@example.org")
-    repo.git("sparse-checkout", "set", "--no-cone", *(f"/{path}" for path, *_ in CHANGES.values()))
+    paths = [f"/{path}" for path, *_ in (*CHANGES.values(), FOREVER)]
+    repo.git("sparse-checkout", "set", "--no-cone", *paths)
     repo.git("checkout", "-q", base)
     repo.git("tag", "lab-base")
-    for tag, (path, pattern, new) in CHANGES.items():
-        file = repo.path / path
-        text, count = re.subn(pattern, new, file.read_text(), count=1)
-        assert count == 1, path
-        file.write_text(text)
-        repo.git("commit", "-q", "-a", "-m", tag)
-        repo.git("tag", f"lab-{tag}")
+    for tag, change in CHANGES.items():
+        _commit(repo, tag, *change)
+    repo.git("checkout", "-q", "lab-base")
+    _commit(repo, "forever", *FOREVER)
     lab = root / "lab"
     lab.mkdir()
     for name in os.listdir(LAB):
@@ -73,6 +104,16 @@ def freebsd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
     cache = (Path(LAB) / settings.get("cache", "cache")).resolve()
     (lab / "lab.toml").write_text(f'repository = "{repo.path}"\ncache = "{cache}"\n{text}')
     return lab, repo
+
+
+def _commit(repo: Repo, tag: str, path: str, pattern: str, new: str) -> None:
+    """One change on top of what is checked out, tagged lab-<tag>."""
+    file = repo.path / path
+    text, count = re.subn(pattern, new, file.read_text(), count=1)
+    assert count == 1, path
+    file.write_text(text)
+    repo.git("commit", "-q", "-a", "-m", tag)
+    repo.git("tag", f"lab-{tag}")
 
 
 def doit(lab: Path, *words: str) -> Said:
@@ -100,3 +141,50 @@ def test_freebsd(freebsd: tuple[Path, Repo]) -> None:
     assert not back.lines("built: ")
     equal = doit(lab, "verify", "kernel:lab-kernel-2")
     assert equal.code == 0, equal.text
+
+
+@pytest.fixture(scope="module")
+def bootable(freebsd: tuple[Path, Repo]) -> tuple[Path, Repo]:
+    for tool in ("qemu-system-x86_64", "makefs"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed")
+    lab, _ = freebsd
+    settings = tomllib.loads((lab / "lab.toml").read_text())
+    shipped = tomllib.loads((SHIPPED / "freebsd.toml").read_text())["options"]["firmware"]
+    firmware = settings.get("options", {}).get("firmware", shipped["default"])
+    if not Path(firmware).exists():
+        pytest.skip(f"no UEFI firmware: {firmware}")
+    shutil.copy(lab / "lab.toml", lab / "lab.plain")
+    return freebsd
+
+
+def judged(lab: Path, ref: str, script: str, loader: str = "", test: str = "") -> tuple[Said, dict]:
+    """A commit tested under a script and settings of the moment: what was said, and the verdict."""
+    text = (lab / "lab.plain").read_text()
+    if loader:
+        text = text.replace("[options]\n", f"[options]\nloader_conf = '''{loader}'''\n")
+    if script:
+        (lab / "script").write_text(script)
+        test += '\nscript = "script"'
+    (lab / "lab.toml").write_text(f"{text}\n[test]\n{test}\n")
+    said = doit(lab, f"test:{ref}")
+    found = re.search(r"test:\w+:\w+: (\S+): (.*?)(?: \([\d.]+ s\))?$", said.text, re.MULTILINE)
+    assert found, said.text
+    return said, {"outcome": found[1], "reason": found[2]}
+
+
+def test_a_regression_is_found_by_booting_it(bootable: tuple[Path, Repo]) -> None:
+    lab, repo = bootable
+    assert judged(lab, "lab-base", SIGEXIT)[1]["outcome"] == "good"
+    said, verdict = judged(lab, "lab-forever", SIGEXIT)
+    assert verdict["outcome"] == "bad", said.text
+    assert re.match(r"bad: \d{2,} reports of one exit, 1 expected", verdict["reason"])
+    short = repo.short("lab-forever")
+    assert said.rung("root", short) in ("trace", "cutoff", "same key"), said.text
+
+
+@pytest.mark.parametrize("case", BOOTED)
+def test_failures_are_told_apart(bootable: tuple[Path, Repo], case: str) -> None:
+    script, loader, test, outcome, reason = BOOTED[case]
+    said, verdict = judged(bootable[0], "lab-base", script, loader, test)
+    assert (verdict["outcome"], verdict["reason"][: len(reason)]) == (outcome, reason), said.text

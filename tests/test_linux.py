@@ -1,4 +1,4 @@
-"""Linux 6.1 from Debian's source package: built, stepped, found unchanged, booted.
+"""Linux 6.1 from Debian's source package: built, stepped, found unchanged, booted, judged.
 
 One long test: what is built once is used by all that follows. Some three minutes on two free
 processors; left out where the package is not installed.
@@ -47,6 +47,11 @@ def linux(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert old is None or old in text
         file.write_text(text + new if old is None else text.replace(old, new))
         repo.commit(tag, tag=tag)
+    repo.git("checkout", "-q", "kernel")
+    file = repo.path / "fs" / "read_write.c"
+    head, function, rest = file.read_text().partition("static off_t ksys_lseek(")
+    file.write_text(head + function + rest.replace("return -EBADF;", "return -EINVAL;", 1))
+    repo.commit("broken", tag="broken")
     main.main(["init", str(root / "lab"), "--repository", str(repo.path), "--recipe", "linux"])
     return root / "lab"
 
@@ -86,3 +91,11 @@ def test_linux(linux: Path) -> None:
     assert said.lines("Total number of errors: 0")
     (console,) = (linux / "cache" / "logs").glob("console-*")
     assert "Kernel was told: " in console.read_text(errors="replace")
+
+    said = doit(linux, "test:kernel")
+    assert said.lines("test: good: good: ")
+    said = doit(linux, "test:broken", code=1)
+    assert said.lines(r"test: bad: bad: \d+ lseek_m1 .*\[FAIL\]"), said.text
+    (linux / "lab.toml").open("a").write('\n[test]\nscript = "tests"\n')
+    (linux / "tests").write_text("syscall:0-10\n")
+    assert doit(linux, "test:broken").lines("test: good: good: ")
