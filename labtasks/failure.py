@@ -25,7 +25,11 @@ _ERRORS = (
 
 def first_error(log: Path, patterns: Sequence[str]) -> str:
     """The line of a build log that says what went wrong first; "" when none looks so."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return first_of(log.read_text(encoding="utf-8", errors="replace").splitlines(), patterns)
+
+
+def first_of(lines: Sequence[str], patterns: Sequence[str] = ()) -> str:
+    """The first of some lines that says what went wrong; "" when none looks so."""
     for pattern in (*patterns, *_ERRORS):
         search = re.compile(pattern).search
         for line in lines:

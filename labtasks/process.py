@@ -11,6 +11,7 @@ Knows nothing of recipes, layers or what the commands are for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -146,6 +147,26 @@ def attached(argv: Sequence[str]) -> int:
         return child.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def spawned(argv: Sequence[str], env: Mapping[str, str], moves: Mapping[int, int]) -> int:
+    """Start a command in our own process group, as a shell would; its process id.
+
+    `moves` are descriptors it is to have: theirs -> ours. Raises OSError when it cannot be started.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in moves.items()]
+    ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python, not by whoever started us
+
+    def spawn(words: list[str]) -> int:
+        return os.posix_spawnp(words[0], words, env, file_actions=actions, setsigdef=ignored)
+
+    try:
+        return spawn([*argv])
+    except OSError as error:
+        script = shutil.which(argv[0])
+        if error.errno != errno.ENOEXEC or not script:
+            raise
+        return spawn(["/bin/sh", script, *argv[1:]])
 
 
 def command_of(pid: int) -> list[str]:

@@ -1,0 +1,112 @@
+"""Signals of a command that runs in our own process group: it gets each of them, and once.
+
+Knows nothing of what the command says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Sequence
+
+_PASSED_ON = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+"""Signals that the command gets when muninn alone was sent them."""
+
+
+def resize(fd: int, to: int) -> bool:
+    """Give a terminal the size of another; whether it had a different one."""
+    sizes = []
+    for one in (fd, to):
+        try:
+            sizes.append(fcntl.ioctl(one, termios.TIOCGWINSZ, bytes(struct.calcsize("HHHH"))))
+        except OSError:
+            return False
+    if sizes[0] == sizes[1]:
+        return False
+    fcntl.ioctl(to, termios.TIOCSWINSZ, sizes[0])
+    return True
+
+
+class Signals:
+    """Who is sent a signal: the command always, and once.
+
+    A terminal's signals, and those sent to the whole process group, reach the command without our
+    help; those sent to us alone do not. A witness in the group tells the two apart: a process that
+    only writes down which signals it got.
+    """
+
+    def __init__(self, screens: Sequence[tuple[int, int]]) -> None:
+        """`screens` are pairs of terminals: the second keeps the size of the first."""
+        self._screens = screens
+        self._pid = 0
+        self._early: list[int] = []
+        caught = [n for n in _PASSED_ON if signal.getsignal(n) != signal.SIG_IGN]
+        self._alive, self._heard = self._witness(caught)
+        for number in caught:
+            signal.signal(number, self._pass_on)
+        if screens:
+            signal.signal(signal.SIGWINCH, self._resized)
+
+    @staticmethod
+    def _witness(caught: list[signal.Signals]) -> tuple[int, int]:
+        """Start it. What keeps it alive as long as it is open, and where its notes come out."""
+        alive, keep = os.pipe()
+        heard, note = os.pipe()
+        os.set_blocking(note, False)
+        if os.fork() == 0:
+            for fd in (0, 1, 2, keep, heard):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+            for number in caught:
+                signal.signal(number, lambda *_: None)
+            signal.set_wakeup_fd(note, warn_on_full_buffer=False)
+            os.read(alive, 1)
+            os._exit(0)
+        os.close(alive)
+        os.close(note)
+        os.set_blocking(heard, False)
+        return keep, heard
+
+    def start(self, pid: int) -> None:
+        """The command runs; it gets what came before it did."""
+        self._pid = pid
+        for number in self._early:
+            os.kill(pid, number)
+
+    def end(self) -> None:
+        """The command has ended, and its number may be somebody else's soon."""
+        self._pid = 0
+        os.close(self._alive)
+        os.close(self._heard)
+
+    def _pass_on(self, number: int, _frame: object) -> None:
+        if not self._pid:
+            self._early.append(number)
+        elif not self._reached_all(number):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    def _reached_all(self, number: int) -> bool:
+        """Whether the witness got it too."""
+        ends = time.monotonic() + 0.1
+        while (left := ends - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._heard], [], [], left)
+            if ready and (notes := os.read(self._heard, 64)):
+                if number in notes:
+                    return True
+            elif ready:
+                return False  # it has ended
+        return False
+
+    def _resized(self, _number: int, _frame: object) -> None:
+        changed = [resize(ours, theirs) for ours, theirs in self._screens]
+        if any(changed):
+            os.killpg(0, signal.SIGWINCH)  # who has asked already must ask again
