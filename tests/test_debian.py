@@ -112,7 +112,6 @@ def test_builds(remote: Lab, world: World) -> None:
         "base": ("clean", "clean"),
         "kernel-c": ("trace", "incremental"),
         "source-gone": ("trace", "incremental"),
-        "docs": ("trace", "cutoff"),
     }.items():
         said = remote.doit(f"build:{commit}", timeout=400)
         short = remote.repo.short(commit)
