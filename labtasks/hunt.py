@@ -104,7 +104,12 @@ class Hunt:
     @property
     def _unfolded(self) -> bool:
         """Whether a proof has shown that folding was wrong here."""
-        return any(not p.agrees for p in self.state.proofs)
+        for event in reversed(self.journal.events):
+            if isinstance(event, Proof) and not event.agrees:
+                return True
+            if isinstance(event, Start):
+                break
+        return False
 
     def _verify_ends(self) -> None:
         """Both ends are what the person said. Raises UserError when one is not."""

@@ -1,0 +1,168 @@
+"""A hunt's decisions, on a real history in git, with commits whose verdicts are made up.
+
+Nothing is built here: the prober answers from a table. Whole bisects are in test_bisect.py.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import environment
+
+from labtasks import hunt as hunts
+from labtasks import main
+from labtasks.error import UserError
+from labtasks.git import Commit
+from labtasks.hunt import Hunt
+from labtasks.journal import Journal
+from labtasks.judge import Outcome
+from labtasks.lab import load
+from labtasks.probe import Finding
+from labtasks.progress import Proof, Start
+from labtasks.store import Store
+
+COMMITS = 12
+
+
+@dataclass(kw_only=True)
+class Table:
+    """Says of commit number n what `outcome(n, world)` says, and counts how often it was asked."""
+
+    outcome: Any
+    number: dict[str, int]
+    world: Commit | None = None
+    aligned: dict = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+
+    def world_for(self, _commit: Commit) -> tuple[Commit | None, str]:
+        return self.world, ""
+
+    def known(self, _commit: Commit) -> bool:
+        return False
+
+    def probe(self, commit: Commit, *, again: int = 0) -> Finding:
+        number = self.number[commit.id]
+        self.asked.append(number)
+        outcome = self.outcome(number, self.world)
+        return Finding(
+            commit=commit, outcome=outcome, reason=f"made up, run {again}", how="tested",
+            world=self.world.short if self.world else commit.short,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A hunt through twelve commits in a row, c0 to c11, of which c0 is good and c11 is bad."""
+    repo = tmp_path / "repo"
+
+    def git(*words: str) -> str:
+        argv = ["git", "-C", str(repo), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        env = environment()
+        return subprocess.run(argv, check=True, capture_output=True, text=True, env=env).stdout
+
+    subprocess.run(["git", "init", "-q", str(repo)], check=True, env=environment())
+    for number in range(COMMITS):
+        git("commit", "-q", "--allow-empty", "-m", f"change {number}")
+    ids = git("rev-list", "--reverse", "HEAD").split()
+    assert main.main(["init", str(tmp_path / "lab"), "--repository", str(repo)]) == 0
+    lab = load(tmp_path / "lab")
+    opened = []
+
+    def hunt(outcome: Any, *, pinned: bool = False, **settings: Any) -> tuple[Hunt, Table, list]:
+        table = Table(outcome=outcome, number={one: n for n, one in enumerate(ids)})
+        if pinned:
+            table.world = lab.repository.commit(ids[0])
+        monkeypatch.setattr(hunts.proof, "again", lambda prober, commit: prober.probe(commit))
+        journal = Journal(tmp_path / f"journal{len(opened)}")
+        opened.append(journal)
+        if not journal.events:
+            journal.add(Start(goods=(ids[0],), bad=ids[-1], vm="test"))
+        found = Hunt(lab=lab, store=Store(lab.cache), journal=journal, prober=table, **settings)
+        return found, table, ids
+
+    yield hunt
+    for journal in opened:
+        journal.__exit__(None, None, None)
+
+
+def from_number(culprit: int):
+    return lambda number, _world: Outcome.BAD if number >= culprit else Outcome.GOOD
+
+
+@pytest.mark.parametrize("culprit", range(1, COMMITS))
+def test_every_culprit_is_found_and_proved(make, culprit):
+    hunt, table, ids = make(from_number(culprit))
+    state = hunt.run()
+    assert state.culprit.commits == (ids[culprit],)
+    assert [p.agrees for p in state.proofs] == [True, True]
+    assert len(table.asked) <= 2 + 4 + 2  # ends, halves, proof
+
+
+def test_an_end_that_is_not_what_was_said_is_refused(make):
+    hunt, _, _ = make(lambda _number, _world: Outcome.GOOD)
+    with pytest.raises(UserError, match="is not bad"):
+        hunt.run()
+    hunt, _, _ = make(lambda _number, _world: Outcome.BAD)
+    with pytest.raises(UserError, match="is not good"):
+        hunt.run()
+
+
+def test_a_culprit_in_the_world_is_found_without_the_pin(make):
+    hunt, _, ids = make(
+        lambda n, world: Outcome.BAD if n >= 7 and world is None else Outcome.GOOD, pinned=True
+    )
+    assert hunt.run().culprit.commits == (ids[7],)
+
+
+def test_untestable_commits_leave_a_set(make):
+    def outcome(number: int, _world: object) -> Outcome:
+        if number in (5, 6):
+            return Outcome.UNTESTABLE
+        return from_number(7)(number, None)
+
+    hunt, _, ids = make(outcome)
+    state = hunt.run()
+    assert set(state.culprit.commits) == set(ids[5:8])
+    assert not state.proofs
+
+
+def test_what_clean_builds_deny_is_thrown_out(make, monkeypatch):
+    """Incremental kernels say 9, clean ones say 4: the proof finds out, and the search goes on."""
+    hunt, table, ids = make(from_number(9))
+    clean = Table(outcome=from_number(4), number=table.number)
+
+    def again(_prober: object, commit: Commit) -> Finding:
+        table.outcome = clean.outcome  # what was wrong is replaced in the store
+        return clean.probe(commit)
+
+    monkeypatch.setattr(hunts.proof, "again", again)
+    state = hunt.run()
+    assert state.culprit.commits == (ids[4],)
+    assert [p.agrees for p in state.proofs][-2:] == [True, True]
+    assert not all(e.agrees for e in hunt.journal.events if isinstance(e, Proof))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flaky_failure_is_found_with_a_stated_probability(make, seed):
+    rng = random.Random(seed)  # noqa: S311 (no secret)
+    hunt, table, ids = make(
+        lambda n, _world: Outcome.BAD if n >= 6 and rng.random() < 0.5 else Outcome.GOOD,
+        repeats=0, prove=False,
+    )  # fmt: skip
+    state = hunt.run()
+    assert state.culprit.probability > 0.9
+    assert state.culprit.commits == (ids[6],)
+    assert max(told.passes + told.fails for told in state.told) > 3
+    assert len(table.asked) < 150
+
+
+def test_fixed_looks_for_what_mended_it(make):
+    hunt, _, ids = make(lambda n, _world: Outcome.GOOD if n >= 3 else Outcome.BAD)
+    start = hunt.journal.events[0]
+    hunt.journal.add(Start(goods=start.goods, bad=start.bad, vm="test", fixed=True))
+    assert hunt.run().culprit.commits == (ids[3],)
