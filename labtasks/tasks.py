@@ -213,9 +213,15 @@ def tasks(kind: str, about: str) -> Tasks:
 
 def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFailed | None:
     """Action: produce one artifact."""
-    from labtasks import artifact  # noqa: PLC0415 (an up-to-date run does not need it)
 
     def work(session: Session) -> None:
+        if kind == "src":  # a checkout needs nothing of what builds
+            from labtasks import source  # noqa: PLC0415
+
+            source.checkout(session.lab, session.store, session.want(kind, commit))
+            return
+        from labtasks import artifact  # noqa: PLC0415 (an up-to-date run does not need it)
+
         artifact.produce(session.lab, session.store, session.want(kind, commit), request(session))
 
     return guarded(directory, options, work)
