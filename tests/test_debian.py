@@ -134,7 +134,9 @@ def test_a_build_is_killed(remote: Lab, world: World) -> None:
             if victim == "doit":
                 build.kill()
             else:
-                os.kill(vm._pid(remote.directory / "cache" / "vm" / "build"), signal.SIGKILL)
+                pid = vm._pid(remote.directory / "cache" / "vm" / "build")
+                assert pid
+                os.kill(pid, signal.SIGKILL)
             said, _ = build.communicate()
         if victim == "machine":
             assert "was lost in mid-build" in said

@@ -67,10 +67,10 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("qemu-system-x86_64 is missing")
-    folder = tmp_path / "lab"
+    folder = tmp_path_factory.mktemp("vm") / "lab"  # short: sockets are in there
     assert main.main(["init", str(folder)]) == 0
     made = Lab(folder)
     made.replace("\n[vm]\n", "\n")
