@@ -176,6 +176,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
     from labtasks.ahead import Ahead  # noqa: PLC0415
     from labtasks.hunt import Hunt  # noqa: PLC0415
     from labtasks.probe import Prober  # noqa: PLC0415
+    from labtasks.series import Decider  # noqa: PLC0415
 
     begin = journal.state.begun()
     lab = _with_test(session.lab, begin.test)
@@ -192,7 +193,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         store=session.store,
         journal=journal,
         prober=prober,
-        repeats=_repeats(begin),
+        decider=Decider(terms=begin.terms, repeats=_repeats(begin)),
         prove=not options["no_proof"],
         ahead=Ahead(prober=prober) if options["ahead"] else None,
     )

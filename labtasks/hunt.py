@@ -12,43 +12,36 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
-from labtasks import choice, flaky, graph, key, proof
+from labtasks import choice, graph, key, proof
 from labtasks.ahead import Ahead
 from labtasks.digest import Digest
 from labtasks.error import UserError, say
-from labtasks.flaky import Rates, Series
+from labtasks.flaky import Series
 from labtasks.git import Commit, CommitId
 from labtasks.graph import Graph
 from labtasks.journal import Journal
-from labtasks.judge import Outcome
 from labtasks.lab import Lab
 from labtasks.outlook import Outlook
 from labtasks.probe import Finding, Prober
 from labtasks.progress import Culprit, Proof, Start, State, Told
 from labtasks.search import Search, Verdict
+from labtasks.series import Decider
 from labtasks.store import Manifest, Store
-
-_MOST_RUNS = 200
-"""Runs of one commit after which a flaky test is given up as undecidable."""
 
 
 @dataclass(kw_only=True)
 class Hunt:
-    """One bisect under way. `repeats` is how many runs must pass, 0 to find out; `error` is the
-    chance of a wrong verdict that a step may have then.
-    """
+    """One bisect under way. `prove` it in the end, by clean builds."""
 
     lab: Lab
     store: Store
     journal: Journal
     prober: Prober
-    repeats: int = 1
-    error: float = flaky.ERROR
+    decider: Decider
     prove: bool = True
     ahead: Ahead | None = None
-    rates: Rates = field(default_factory=Rates)
     kernels: Outlook = field(init=False)
     worlds: Outlook = field(init=False)
     test_seconds: float = 0.0
@@ -56,8 +49,6 @@ class Hunt:
     def __post_init__(self) -> None:
         self.kernels = Outlook(lab=self.lab, store=self.store, kind="kernel")
         self.worlds = Outlook(lab=self.lab, store=self.store, kind="world")
-        if self.repeats:
-            self.rates = Rates(steady=1.0)
 
     @property
     def state(self) -> State:
@@ -121,11 +112,11 @@ class Hunt:
             if commit in told and told[commit].verdict is wanted:
                 continue
             about, word = self.about[commit], begin.terms.word(wanted)
-            found = self._tested(about, Series(), why=f"the {word} end")
+            found = self._tested(about, why=f"the {word} end")
             if found is not wanted and commit == begin.bad and self.prober.world:
                 say(f"  not {word} on the pinned world: each commit on its own from here")
                 self.prober = replace(self.prober, world=None)
-                found = self._tested(about, Series(), why=f"the {word} end")
+                found = self._tested(about, why=f"the {word} end")
             if found is not wanted:
                 last = self.state.told[-1]
                 raise UserError(
@@ -146,6 +137,8 @@ class Hunt:
     def _recall(self, told: Told) -> None:
         """Take up what an earlier run found: the kernel it built, and on which world."""
         world = told.facts.get("world", "")
+        if told.commit == self.begin.bad:
+            self.decider.learn(Series(fails=told.fails, passes=told.passes))
         if told.commit == self.begin.bad and world == told.commit[:12] and not self.prober.aligned:
             pinned = self.prober.world_for(self.about[told.commit])[0]
             if pinned:  # the rules had not asked for its own
@@ -174,12 +167,12 @@ class Hunt:
             why = self._why(search, best)
             if self.ahead:
                 self.ahead.prepare(self._next_ones(search, best.root))
-            self._tested(self.about[best.commit], Series(), why=why, search=search)
+            self._tested(self.about[best.commit], why=why, search=search)
             left = self._replayed(place)
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
         if self.ahead:
             self.ahead.stop()
-        chance = self._probability(place)
+        chance = self.decider.probability(place, search, self.state.told)
         self.journal.add(Culprit(commits=search.culprits(), probability=round(chance, 4)))
         return self.state
 
@@ -213,48 +206,23 @@ class Hunt:
             if one and one.seconds:
                 yield self.about[one.commit]
 
-    def _tested(
-        self, commit: Commit, series: Series, *, why: str, search: Search | None = None
-    ) -> Verdict:
+    def _tested(self, commit: Commit, *, why: str, search: Search | None = None) -> Verdict:
         """Test a commit until it is decided, and write that down."""
         say(f"{commit.short} {commit.subject}")
         say(f"  {why}")
-        bad_end = commit.id == self.begin.bad
-        while True:
-            found = self.prober.probe(commit, again=series.runs)
-            if found.kernel:
-                self._learn(found.kernel)
-            self.test_seconds = found.test_seconds or self.test_seconds
-            verdict = self._verdict(found)
-            if verdict is Verdict.SKIP:
-                break
-            series = series.then(failed=verdict is Verdict.BAD)
-            decided = self._decided(series, bad_end=bad_end)
-            if decided is not None:
-                verdict = Verdict.BAD if decided else Verdict.GOOD
-                break
+        run = partial(self._probed, commit)
+        found, verdict, series = self.decider.decide(run, bad_end=commit.id == self.begin.bad)
         left = search.tell(commit.id, verdict).remaining if search else len(self.parents)
         self._write(found, verdict, series, why, left)
         return verdict
 
-    def _decided(self, series: Series, *, bad_end: bool) -> bool | None:
-        """Whether a series shows its commit to be bad; None while it must go on."""
-        if self.repeats:
-            return True if series.fails else False if series.passes >= self.repeats else None
-        if series.runs >= _MOST_RUNS:
-            return series.fails > 0
-        if not bad_end:
-            return flaky.decided(series, self.rates, self.error)
-        learned = Rates().learn(series, bad=True)
-        known = flaky.calibrated(learned, self.error)
-        if known:
-            self.rates = learned
-        return known
-
-    def _verdict(self, found: Finding) -> Verdict:
-        if found.outcome in (Outcome.GOOD, Outcome.BAD):
-            return self.begin.terms.judge(passed=found.outcome is Outcome.GOOD)
-        return Verdict.SKIP
+    def _probed(self, commit: Commit, number: int) -> Finding:
+        """One run of a commit; later forecasts know what it built and how long it took."""
+        found = self.prober.probe(commit, again=number)
+        if found.kernel:
+            self._learn(found.kernel)
+        self.test_seconds = found.test_seconds or self.test_seconds
+        return found
 
     def _learn(self, kernel: Manifest) -> None:
         """Later forecasts know what was built."""
@@ -295,19 +263,6 @@ class Hunt:
             )
         )
 
-    def _probability(self, place: Graph) -> float:
-        """How probable it is that the named culprit is right, repeated tests considered."""
-        if self.repeats:
-            return 1.0
-        tested = {
-            t.commit: Series(fails=t.fails, passes=t.passes)
-            for t in self.state.told
-            if t.commit in place.place and t.fails + t.passes and t.commit != self.begin.bad
-        }
-        chances = flaky.posterior(place, tested, self.rates)
-        search = self._replayed(place)
-        return sum(chances.get(root, 0.0) for root in search.culprits())
-
     def _prove(self, culprit: Culprit) -> bool:
         """Build the culprit and its parents clean and aligned, and test them again. False when
         that disagrees: the wrong verdicts are taken back, and the search goes on.
@@ -321,8 +276,7 @@ class Hunt:
                 continue
             started = time.monotonic()
             say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
-            found = proof.again(self.prober, commit)
-            verdict = self._verdict(found)
+            found, verdict, _ = self.decider.decide(proof.anew(self.prober, commit))
             same = verdict is wanted
             word = self.begin.terms.word(verdict)
             say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")

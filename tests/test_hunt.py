@@ -24,6 +24,7 @@ from labtasks.judge import Outcome
 from labtasks.lab import load
 from labtasks.probe import Finding
 from labtasks.progress import Proof, Start
+from labtasks.series import Decider
 from labtasks.store import Store
 
 COMMITS = 12
@@ -77,12 +78,19 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         table = Table(outcome=outcome, number={one: n for n, one in enumerate(ids)})
         if pinned:
             table.world = lab.repository.commit(ids[0])
-        monkeypatch.setattr(hunts.proof, "again", lambda prober, commit: prober.probe(commit))
+        monkeypatch.setattr(
+            hunts.proof, "anew", lambda prober, commit: lambda n: prober.probe(commit, again=-1 - n)
+        )
         journal = Journal(tmp_path / f"journal{len(opened)}")
         opened.append(journal)
         if not journal.events:
-            journal.add(Start(goods=(ids[0],), bad=ids[-1], vm="test"))
-        found = Hunt(lab=lab, store=Store(lab.cache), journal=journal, prober=table, **settings)
+            fixed = settings.pop("fixed", False)
+            journal.add(Start(goods=(ids[0],), bad=ids[-1], vm="test", fixed=fixed))
+        decider = Decider(terms=journal.state.begun().terms, repeats=settings.pop("repeats", 1))
+        found = Hunt(
+            lab=lab, store=Store(lab.cache), journal=journal, prober=table, decider=decider,
+            **settings,
+        )  # fmt: skip
         return found, table, ids
 
     yield hunt
@@ -136,11 +144,11 @@ def test_what_clean_builds_deny_is_thrown_out(make, monkeypatch):
     hunt, table, ids = make(from_number(9))
     clean = Table(outcome=from_number(4), number=table.number)
 
-    def again(_prober: object, commit: Commit) -> Finding:
+    def anew(_prober: object, commit: Commit) -> Any:
         table.outcome = clean.outcome  # what was wrong is replaced in the store
-        return clean.probe(commit)
+        return lambda number: clean.probe(commit, again=-1 - number)
 
-    monkeypatch.setattr(hunts.proof, "again", again)
+    monkeypatch.setattr(hunts.proof, "anew", anew)
     state = hunt.run()
     assert state.culprit.commits == (ids[4],)
     assert [p.agrees for p in state.proofs][-2:] == [True, True]
@@ -162,7 +170,5 @@ def test_a_flaky_failure_is_found_with_a_stated_probability(make, seed):
 
 
 def test_fixed_looks_for_what_mended_it(make):
-    hunt, _, ids = make(lambda n, _world: Outcome.GOOD if n >= 3 else Outcome.BAD)
-    start = hunt.journal.events[0]
-    hunt.journal.add(Start(goods=start.goods, bad=start.bad, vm="test", fixed=True))
+    hunt, _, ids = make(lambda n, _world: Outcome.GOOD if n >= 3 else Outcome.BAD, fixed=True)
     assert hunt.run().culprit.commits == (ids[3],)
