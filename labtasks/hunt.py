@@ -172,7 +172,8 @@ class Hunt:
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
         if self.ahead:
             self.ahead.stop()
-        chance = self.decider.probability(place, search, self.state.told)
+        told = [t for t in self.state.told if t.commit != self.begin.bad]
+        chance = self.decider.probability(place, search, told)
         self.journal.add(Culprit(commits=search.culprits(), probability=round(chance, 4)))
         return self.state
 

@@ -59,15 +59,15 @@ class Decider:
             self.rates = Rates().learn(bad_end, bad=True)
 
     def probability(self, place: Graph, search: Search, told: Sequence[Told]) -> float:
-        """How probable it is that the named culprits are right."""
+        """How probable it is that the named culprits are right. `told` is without the bad end, whose
+        runs have told the rate already.
+        """
         if self.repeats:
             return 1.0
         tested = {
             t.commit: Series(fails=t.fails, passes=t.passes)
             for t in told
-            if t.commit in place.place
-            and t.fails + t.passes
-            and place.place[t.commit] != search.bad
+            if t.commit in place.place and t.fails + t.passes
         }
         chances = flaky.posterior(place, tested, self.rates)
         return sum(chances.get(root, 0.0) for root in search.culprits())
