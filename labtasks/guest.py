@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -179,7 +180,9 @@ class Guest(Workspace):
             f"echo $$ >/run/step; umask 022; cd {shlex.quote(cwd)} || exit 1; "
             f"{command} </dev/null; code=$?; [ $code = 255 ] && code=254; exit $code"
         )
-        return ssh.argv(self.disk.to, text, pinned=True), self.scratch
+        # a killed doit must not leave a client behind that holds the connection
+        lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
+        return [*lead, *ssh.argv(self.disk.to, text, pinned=True)], self.scratch
 
     def launch(
         self,
