@@ -4,6 +4,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
 
     error digest process           what everybody needs: refusals, BLAKE3, external commands
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
+    apprised notify                who is told, and by what channel
     machine image                  [vm.<name>] of lab.toml; the disk of a build machine
     lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
@@ -24,6 +25,9 @@ The rooms, in the order in which a commit passes through them; each knows nothin
                                    what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
+    eitri                          several builds in sequence, by doit's tasks
+    witness transparent news muninn
+                                   any command undisturbed, and what is told at its end
 """
 
 __version__ = "0.1.0"

@@ -51,9 +51,10 @@ def load() -> Any:
         if _EAR not in logger.handlers:
             logger.handlers = [_EAR]
     try:
-        return importlib.import_module("apprise")
+        import apprise  # noqa: PLC0415 (150 ms, for who sends something)
     except ImportError:
         raise UserError("apprise is missing", hint="pip install apprise") from None
+    return apprise
 
 
 def server(url: str) -> Any:

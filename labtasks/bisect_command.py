@@ -172,7 +172,7 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
-    from labtasks import record, report  # noqa: PLC0415
+    from labtasks import news, record, report  # noqa: PLC0415
     from labtasks.ahead import Ahead  # noqa: PLC0415
     from labtasks.hunt import Hunt  # noqa: PLC0415
     from labtasks.probe import Prober  # noqa: PLC0415
@@ -197,12 +197,15 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         prove=not options["no_proof"],
         ahead=Ahead(prober=prober) if options["ahead"] else None,
     )
-    try:
-        hunt.run()
-    finally:
-        if hunt.ahead:
-            hunt.ahead.stop()
-    found = record.write(hunt)
+    what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"
+    with news.of_work(what, lab.directory, lab.settings.notify) as matters:
+        try:
+            hunt.run()
+        finally:
+            if hunt.ahead:
+                hunt.ahead.stop()
+        found = record.write(hunt)
+        matters.append(report.text(found).splitlines()[0])
     say(report.text(found))
     say(f"the page is {journal.path.parent / 'report.html'}")
     return 0 if len(found.culprits) == 1 else 1

@@ -46,6 +46,16 @@ def read(path: Path, structure: type[T]) -> T:
         raise _explained(path, structure, str(error)) from None
 
 
+def changed(found: T, **fields: object) -> T:
+    """A structure with other values, checked like those of a file. Raises UserError."""
+    try:
+        return msgspec.convert({**msgspec.to_builtins(found), **fields}, type(found))
+    except msgspec.ValidationError as error:
+        wrong = _WRONG.match(str(error))
+        text = f"{wrong[2]}: {wrong[1]}" if wrong else str(error)
+        raise UserError(text, hint="docs/recipes.md and `labtasks init` say what fits") from None
+
+
 def _explained(path: Path, structure: type[msgspec.Struct], text: str) -> UserError:
     unknown = _UNKNOWN.search(text)
     if unknown:

@@ -20,6 +20,7 @@ from labtasks import config, namespace
 from labtasks.error import UserError
 from labtasks.git import Repository
 from labtasks.machine import Vm
+from labtasks.notify import Notify
 from labtasks.recipe import Bound, Places, bind, find
 from labtasks.recipe import load as load_recipe
 
@@ -149,6 +150,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "relative to the lab. They replace the recipe's own of that name."
         ),
     ] = {}
+    notify: Annotated[Notify, Meta(description="Who is told when something long has ended.")] = (
+        Notify()
+    )
     vm: Annotated[
         dict[str, Vm],
         Meta(description="Virtual machines: a table [vm.<name>] for each, with these settings."),
@@ -213,6 +217,21 @@ class Lab:
             raise UserError(f"no VM is called {name!r}", hint=hint)
         return known[name]
 
+    def built_by(self, builder: str) -> Lab:
+        """The same lab with another builder: "local", or the name of a build machine. Raises
+        UserError.
+        """
+        said = self.settings.builder
+        if builder in (said, said.partition(":")[2]):
+            return self
+        known = ["local", *(name for name, vm in self.settings.vm.items() if vm.image)]
+        if builder not in known:
+            hint = f"{config.nearest(builder, known)}; a [vm.<name>] with an image can build"
+            raise UserError(f"no builder is called {builder!r}", hint=hint)
+        way = builder if builder == "local" else f"vm:{builder}"
+        settings = config.changed(self.settings, builder=way)
+        return Lab(directory=self.directory, settings=settings)
+
     def text(self, where: str, table: str) -> str:
         """A text file that a table of lab.toml names. Raises UserError."""
         try:
@@ -272,7 +291,10 @@ def _make_demo(path: Path) -> None:
         shutil.rmtree(scratch)
 
 
-def load(directory: Path) -> Lab:
-    """The lab in a directory. Raises UserError when lab.toml is missing or wrong."""
+def load(directory: Path, *, builder: str = "") -> Lab:
+    """The lab in a directory, with another builder if one is named. Raises UserError when lab.toml
+    is missing or wrong.
+    """
     settings = config.read(directory / FILE, Settings)
-    return Lab(directory=directory, settings=settings)
+    found = Lab(directory=directory, settings=settings)
+    return found.built_by(builder) if builder else found

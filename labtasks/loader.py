@@ -7,6 +7,7 @@ does nothing, and `doit list` needs neither git nor a network.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +58,28 @@ def _check(name: str) -> None:
         )
 
 
-def open_session(*, listing: bool = False) -> tasks.Session:
+def run(*words: str) -> int:
+    """Run doit in this process, as on a command line; its status."""
+    return int(doit_cmd.DoitMain(Loader()).run(list(words)))
+
+
+def open_session(*, listing: bool = False, words: Mapping[str, str] | None = None) -> tasks.Session:
     """The lab of the working directory, with the command line's `name=value` words."""
-    found = lab.load(Path.cwd())
-    words: dict[str, str] = doit_cmd._CMDLINE_VARS or {}  # noqa: SLF001 (there is no getter for all)
+    if words is None:
+        words = doit_cmd._CMDLINE_VARS or {}  # noqa: SLF001 (there is no getter for all)
     switches = ("retry", "force", "echo")
+    known = ("world", "builder", *switches)
     for name, value in words.items():
-        if name not in ("world", *switches):
-            raise UserError(
-                f"unknown word {name}={value}", hint=config.nearest(name, ("world", *switches))
-            )
+        if name not in known:
+            raise UserError(f"unknown word {name}={value}", hint=config.nearest(name, known))
         if name in switches and value not in ("yes", "no"):
             raise UserError(f"{name}={value}", hint=f"{name}=yes or {name}=no")
     options = tasks.Options(
-        world=words.get("world", ""), **{s: words.get(s) == "yes" for s in switches}
+        world=words.get("world", ""),
+        builder=words.get("builder", ""),
+        **{s: words.get(s) == "yes" for s in switches},
     )
+    found = lab.load(Path.cwd(), builder=options.builder)
     return tasks.Session(lab=found, store=Store(found.cache), options=options, listing=listing)
 
 

@@ -19,6 +19,7 @@ from labtasks.error import LabError, UserError
 from labtasks.git import Repository
 from labtasks.lab import DEMO, FILE, Settings, Test
 from labtasks.machine import Vm
+from labtasks.notify import Notify
 
 _DOIT_CFG = """\
 [GLOBAL]
@@ -117,7 +118,8 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
         yield from (*about, f"{mark}{field.name} = {_toml(value)}\n")
     inside = {
         "options": lambda: _options(recipe.load(recipe.find(name, directory))),
-        "test": _test,
+        "test": lambda: _table(Test),
+        "notify": lambda: _table(Notify),
         "vm": _machines,
     }
     for table, about in tables.items():
@@ -134,8 +136,8 @@ def _fields(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.F
         yield field, meta.description or ""
 
 
-def _test() -> Iterator[str]:
-    for field, text in _fields(Test):
+def _table(structure: type[msgspec.Struct]) -> Iterator[str]:
+    for field, text in _fields(structure):
         yield from (f"# {line}" for line in textwrap.wrap(text, 90))
         yield f"# {field.name} = {_toml(field.default)}\n"
 

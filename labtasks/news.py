@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,18 @@ class News:
     said: tuple[Sequence[str], ...] = ()
 
 
+_BINARY = 0.2
+"""Share of undecodable characters from which a line is none."""
+
+
 def lines(tail: bytes) -> list[str]:
     """The end of some output as lines for a person: of a line written over, what stands last."""
     found = []
     for line in tail.split(b"\n"):
         shown = line.rstrip(b"\r").rpartition(b"\r")[2]
-        found.append(plain(clean(shown).decode(errors="replace").expandtabs()).rstrip())
+        text = clean(shown).decode(errors="replace")
+        binary = text.count("\N{REPLACEMENT CHARACTER}") > _BINARY * len(text)
+        found.append("(binary)" if binary else plain(text.expandtabs()).rstrip())
     return found
 
 
@@ -116,8 +123,6 @@ def of_work(what: str, directory: Path, settings: Notify) -> Iterator[list[str]]
     """Tell of the work done inside when it ends, unless the person ends it. It may leave the line
     that matters in the list it is given.
     """
-    import time  # noqa: PLC0415
-
     started, found = time.monotonic(), [""]
 
     def ended(outcome: str, *, good: bool, matters: str) -> None:

@@ -7,6 +7,8 @@ and it has no other reason to run. The actions are thin, and turn refusals into 
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,11 @@ ON_A_VM = ("install", "test")
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's console, with failures in the project's own words."""
 
+    def initialize(self, _tasks: Any, selected: list[str]) -> None:
+        """The run begins."""
+        self._asked = [name for name in selected if name.partition(":")[0] not in MACHINES]
+        self._began = time.monotonic()
+
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say what went wrong, without a traceback unless it is a defect."""
         self.failures.append({"task": task, "exception": fail})
@@ -48,6 +55,22 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Errors were said when they happened; what doit itself met comes here."""
         for message in self.runtime_errors:
             self.write(f"{message}\n")
+        self._tell()
+
+    def _tell(self) -> None:
+        """One message for the whole run, if it was long: what was asked for has ended, not each
+        part of it. Who interrupted it knows.
+        """
+        seconds = time.monotonic() - self._began
+        if _session is None or not self._asked or sys.exc_info()[0]:
+            return
+        after = _session.lab.settings.notify.after_seconds
+        if after and seconds >= after:
+            from labtasks import news  # noqa: PLC0415
+
+            failed = [str(f["exception"].message) for f in self.failures]
+            where, settings = _session.lab.directory, _session.lab.settings.notify
+            news.of_run(self._asked, failed, seconds, where, settings)
 
 
 DOIT_CONFIG = {
@@ -66,6 +89,7 @@ class Options:
     """The `name=value` words of a command line."""
 
     world: str = ""
+    builder: str = ""
     retry: bool = False
     force: bool = False
     echo: bool = False
@@ -290,7 +314,7 @@ def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
     process.terminate_on_sigterm()
     try:
-        lab = load(directory)
+        lab = load(directory, builder=options.builder)
         work(Session(lab=lab, store=Store(lab.cache), options=options))
     except LabError as error:
         return TaskFailed(str(error))
