@@ -59,8 +59,8 @@ class Decider:
             self.rates = Rates().learn(bad_end, bad=True)
 
     def probability(self, place: Graph, search: Search, told: Sequence[Told]) -> float:
-        """How probable it is that the named culprits are right. `told` is without the bad end, whose
-        runs have told the rate already.
+        """How probable it is that the named culprits are right. `told` is without the bad end:
+        its runs have told the rate already.
         """
         if self.repeats:
             return 1.0
