@@ -158,7 +158,7 @@ class Hunt:
         place = self.folded()
         self._announce(place)
         while True:
-            search = self._replayed(place)
+            search = self.replayed(place)
             if search.done:
                 break
             best = choice.choose(search, self._price)
@@ -168,13 +168,15 @@ class Hunt:
             if self.ahead:
                 self.ahead.prepare(self._next_ones(search, best.root))
             self._tested(self.about[best.commit], why=why, search=search)
-            left = self._replayed(place)
+            left = self.replayed(place)
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
+        sure, doubtful = self.decider.certainty(self.state, place, search.culprits())
+        if doubtful:
+            self._tested(self.about[doubtful], why=f"{sure:.0%} sure; this is the least certain")
+            return self._search()
         if self.ahead:
             self.ahead.stop()
-        told = [t for t in self.state.told if t.commit != self.begin.bad]
-        chance = self.decider.probability(place, search, told)
-        self.journal.add(Culprit(commits=search.culprits(), probability=round(chance, 4)))
+        self.journal.add(Culprit(commits=search.culprits(), probability=round(sure, 4)))
         return self.state
 
     def _announce(self, place: Graph) -> None:
@@ -182,8 +184,9 @@ class Hunt:
         idle = f", {total - classes} of which cannot matter" if total > classes else ""
         say(f"bisect: {total} commits in question{idle}")
 
-    def _replayed(self, place: Graph) -> Search:
-        return self.state.search(place)
+    def replayed(self, place: Graph) -> Search:
+        """The search at this point, among some classes."""
+        return self.decider.search(self.state, place)
 
     def _why(self, search: Search, best: choice.Choice) -> str:
         smaller = round(best.smaller * search.remaining)
@@ -212,7 +215,12 @@ class Hunt:
         say(f"{commit.short} {commit.subject}")
         say(f"  {why}")
         run = partial(self._probed, commit)
-        found, verdict, series = self.decider.decide(run, bad_end=commit.id == self.begin.bad)
+        before = next((t for t in self.state.told if t.commit == commit.id), None)
+        found, verdict, series = self.decider.decide(
+            run,
+            bad_end=commit.id == self.begin.bad,
+            begun=Series(fails=before.fails, passes=before.passes) if before else Series(),
+        )
         left = search.tell(commit.id, verdict).remaining if search else len(self.parents)
         self._write(found, verdict, series, why, left)
         return verdict

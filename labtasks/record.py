@@ -34,7 +34,7 @@ def record(hunt: Hunt) -> Report:
     state, begin = hunt.state, hunt.begin
     culprits = state.culprit.commits if state.culprit else ()
     place = hunt.folded()
-    search = state.search(place)
+    search = hunt.replayed(place)
     steps = tuple(_step(hunt, told) for told in state.told)
     message, diffstat = hunt.lab.repository.describe(culprits[0]) if culprits else ("", "")
     full = sum(outlook.whole for outlook in (hunt.worlds, hunt.kernels))

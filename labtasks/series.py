@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from labtasks import flaky
+from labtasks import flaky, search
 from labtasks.flaky import Rates, Series
+from labtasks.git import CommitId
 from labtasks.graph import Graph
 from labtasks.judge import Outcome
 from labtasks.probe import Finding
-from labtasks.progress import Told
+from labtasks.progress import State
 from labtasks.search import Search, Terms, Verdict
+
+_NONE = Series()
+
+_FEW = 5
+"""A search has some steps: its culprit may be this many times less certain than one step."""
 
 _MOST = 200
 """Runs of one commit after which what was seen most decides."""
@@ -33,10 +39,12 @@ class Decider:
     rates: Rates = field(default_factory=Rates)
 
     def decide(
-        self, run: Callable[[int], Finding], *, bad_end: bool = False
+        self, run: Callable[[int], Finding], *, bad_end: bool = False, begun: Series = _NONE
     ) -> tuple[Finding, Verdict, Series]:
-        """Run number 0, 1, ... until the verdict is clear. The bad end tells how often it fails."""
-        series = Series()
+        """Run number 0, 1, ... until the verdict is clear. The bad end tells how often it fails. A
+        series that has begun is gone on with: at least one run more.
+        """
+        series = begun
         while True:
             found = run(series.runs)
             verdict = self.verdict(found)
@@ -58,19 +66,35 @@ class Decider:
         if not self.repeats:
             self.rates = Rates().learn(bad_end, bad=True)
 
-    def probability(self, place: Graph, search: Search, told: Sequence[Told]) -> float:
-        """How probable it is that the named culprits are right. `told` is without the bad end:
-        its runs have told the rate already.
+    def search(self, state: State, place: Graph) -> Search:
+        """The search at this point. Series are judged together: a commit that passed is not good
+        when one it descends from has failed since.
         """
         if self.repeats:
-            return 1.0
-        tested = {
-            t.commit: Series(fails=t.fails, passes=t.passes)
-            for t in told
-            if t.commit in place.place and t.fails + t.passes
-        }
+            return state.search(place)
+        begin = state.begun()
+        found = search.start(place, begin.bad, self.terms)
+        for told in state.told:
+            if told.verdict is Verdict.SKIP and told.commit in place.place:
+                found = found.tell(told.commit, Verdict.SKIP)
+        tested = _tested(state, place)
+        for commit, verdict in flaky.verdicts(place, tested, self.rates, self.error).items():
+            found = found.tell(commit, verdict)
+        return found
+
+    def certainty(
+        self, state: State, place: Graph, culprits: Sequence[CommitId]
+    ) -> tuple[float, CommitId | None]:
+        """How probable it is that the named culprits are right; and, where that is not enough, the
+        tested commit to run again, whose verdict is the least certain.
+        """
+        if self.repeats:
+            return 1.0, None
+        tested = _tested(state, place)
         chances = flaky.posterior(place, tested, self.rates)
-        return sum(chances.get(root, 0.0) for root in search.culprits())
+        sure = sum(chances.get(root, 0.0) for root in culprits)
+        doubtful = flaky.doubtful(place, tested, chances, self.error / _FEW)
+        return sure, None if sure >= 1 - _FEW * self.error else doubtful
 
     def _decided(self, series: Series) -> bool | None:
         """Whether a series shows its commit to be bad; None while it must go on."""
@@ -85,3 +109,14 @@ class Decider:
             return self._decided(series)
         self.learn(series)
         return flaky.calibrated(self.rates, self.error)
+
+
+def _tested(state: State, place: Graph) -> dict[CommitId, Series]:
+    """The series so far, without the bad end: its runs have told the rate already."""
+    return {
+        told.commit: Series(fails=told.fails, passes=told.passes)
+        for told in state.told
+        if told.commit in place.place
+        and told.fails + told.passes
+        and told.commit != state.begun().bad
+    }
