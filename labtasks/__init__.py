@@ -2,7 +2,7 @@
 
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
-    error digest process           what everybody needs: refusals, BLAKE3, external commands
+    live error digest process      what everybody needs: words on a terminal, BLAKE3, commands
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
     apprised notify                who is told, and by what channel
     machine image                  [vm.<name>] of lab.toml; the disk of a build machine

@@ -8,12 +8,13 @@ Knows nothing of doit.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from labtasks import candidate, digest, objfs, reuse, room, source
+from labtasks import candidate, digest, live, objfs, reuse, room, source
 from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
 from labtasks.candidate import Below
@@ -119,7 +120,7 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
         return _alias(attempt, decision, decision.base.manifest)
     _announce(want, decision)
     try:
-        with attempt.built(decision) as built:
+        with _shown(attempt, decision), attempt.built(decision) as built:
             return attempt.seal(built, decision)
     except BuildError as error:
         if decision.rung == "clean":
@@ -127,8 +128,18 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
         say(f"{want.name}: the incremental build is not taken ({error.message.splitlines()[0]})")
         clean = Decision(rung="clean", why="an incremental build was not taken")
         _announce(want, clean)
-        with attempt.built(clean) as built:
+        with _shown(attempt, clean), attempt.built(clean) as built:
             return attempt.seal(built, clean)
+
+
+def _shown(attempt: Attempt, decision: Decision) -> contextlib.AbstractContextManager[None]:
+    """Say on a terminal what is built, and how long that is expected to take."""
+    want, expected = attempt.want, decision.seconds
+    if decision.rung == "clean":
+        held = attempt.store.all(want.kind)
+        took = [m.seconds for m in held if m.family == want.family and m.rung == "clean"]
+        expected = took[0] if took else 0.0
+    return live.doing(want.name, expected)
 
 
 def _announce(want: Wanted, decision: Decision) -> None:

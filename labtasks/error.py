@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from labtasks import live
+
 
 def printable(name: str) -> str:
     """A file's name for a person to read: what is not UTF-8 in it becomes an escape."""
@@ -16,6 +18,7 @@ def printable(name: str) -> str:
 
 def say(text: str) -> None:
     """One calm line about what happens."""
+    live.clear()
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labtasks import live
 from labtasks.error import InfraError, UserError
 
 PACKAGES = {
@@ -283,6 +284,8 @@ def _wait(
         pause = min(pause * 1.5, 0.02)
         if echo:
             position = _copy(log, position)
+        else:
+            live.tick(log)
         if until and until():
             stop(child.pid)
             why = "until"

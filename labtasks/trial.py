@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import accelerator, failure, layer, process, qemu, verdict
+from labtasks import accelerator, failure, layer, live, process, qemu, verdict
 from labtasks.artifact import Request, produce
 from labtasks.error import InfraError, UserError, say
 from labtasks.events import EventName
@@ -138,10 +138,11 @@ class Trial:
             process.which(self.command[0])
             console.write_bytes(b"")
             watch = self._watch(console, scratch / "channel", nonce)
-            ended = process.run(
-                self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
-                timeout=self.lab.settings.test.timeout, until=watch.decided,
-            )  # fmt: skip
+            with live.doing(f"boot of {self.sha}", log=console):
+                ended = process.run(
+                    self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
+                    timeout=self.lab.settings.test.timeout, until=watch.decided,
+                )  # fmt: skip
             watch.end()
             complaint = (scratch / "qemu.log").read_text(errors="replace").strip()
         how = Ended(
