@@ -20,11 +20,15 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     objfs artifact boot            export what was built; the whole pipeline; start the result
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict
+    probe outlook series           one commit's verdict; what it will cost; how often to ask
+    ahead proof hunt record        a bisect: built beside, proved, driven, told
     vm attach                      machines brought up and down; a terminal on a console
+    survey gc room doctor          what the cache holds, may hold; whether all is well here
     words report lanes picture page
                                    what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true
-    tasks loader commands main     doit's side, and the `labtasks` command
+    tasks loader commands bisect_command care main
+                                   doit's side, and the `labtasks` command
     eitri                          several builds in sequence, by doit's tasks
     witness transparent news muninn
                                    any command undisturbed, and what is told at its end
