@@ -23,9 +23,6 @@ from labtasks.trace import DRIVER, Change, Trace
 _CANDIDATES = 8
 """How many artifacts are weighed; the nearest in time and those made last come first."""
 
-_TRIED = 24
-"""How many are looked at to find so many of which git still has the tree."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Below:
@@ -107,18 +104,19 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
 def _near(lab: Lab, store: Store, want: Wanted) -> Iterator[_Near]:
     """The artifacts nearest in time, and those made last, as far as git still has their trees."""
     family = [m for m in store.all(want.kind) if m.family == want.family]
+    known = lab.repository.existing(TreeId(m.built_from) for m in family) if family else ()
+    family = [m for m in family if m.built_from in known]  # of the others git forgot the commit
     by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
     chosen = dict.fromkeys(m.key for pair in zip(by_date, family, strict=True) for m in pair)
     by_key = {m.key: m for m in family}
     layers = set()
-    found = tried = 0
+    found = 0
     for key in chosen:
         manifest = by_key[key]
         same = _same_trees(lab, want, manifest)
-        if not same and (manifest.stack[0] in layers or found == _CANDIDATES or tried == _TRIED):
+        if not same and (manifest.stack[0] in layers or found == _CANDIDATES):
             continue  # aliases lead to one and the same tree
         layers.add(manifest.stack[0])
-        tried += 1
         with contextlib.suppress(UserError):  # history was rewritten, git has thrown it away
             diff = lab.repository.diff(TreeId(manifest.built_from), want.commit.tree)
             found += 1

@@ -180,6 +180,18 @@ class Repository:
             changes.append(Change(status=letter, path=next(fields), mode=mode, blob=blob))
         return {pair: tuple(listed) for pair, listed in found.items()}
 
+    def existing(self, trees: Iterable[TreeId]) -> frozenset[TreeId]:
+        """Those of these trees that git still has: one question for all of them."""
+        asked = sorted(set(trees))
+        lines = self._git(
+            "cat-file", "--batch-check", data="".join(f"{t}\n" for t in asked).encode()
+        )
+        return frozenset(
+            tree
+            for tree, line in zip(asked, lines.splitlines(), strict=True)
+            if not line.endswith(b" missing")
+        )
+
     def is_ancestor(self, old: CommitId, new: CommitId) -> bool:
         """Whether `new` descends from `old` (or is it)."""
         argv = ["git", f"--git-dir={self.git_dir}", "merge-base", "--is-ancestor", old, new]

@@ -91,7 +91,8 @@ def _nearest(lab: Lab, store: Store, want: Wanted) -> tuple[Manifest | None, tup
     """The checkout with the fewest differing paths, if it is worth building on."""
     able = [m for m in store.all("src") if len(m.stack) < lab.settings.depth]
     diffs = []
-    for manifest in able[:_CANDIDATES]:
+    known = lab.repository.existing(TreeId(m.tree) for m in able) if able else ()
+    for manifest in [m for m in able if m.tree in known][:_CANDIDATES]:
         with contextlib.suppress(UserError):  # git may have thrown the tree away since
             diff = lab.repository.diff(TreeId(manifest.tree), want.commit.tree)
             if not rules_changed(diff):

@@ -155,3 +155,25 @@ def test_jobs_that_use_what_others_make_are_counted(make_lab, repo):
     said = built_twice(make_lab, repo)
     assert said.lines(r"about 3 of 4 jobs")
     assert said.lines(r"built: 3 jobs")
+
+
+def test_commits_that_git_forgot_hide_no_base(make_lab, repo):
+    """However many artifacts of a history that was rewritten the store holds."""
+    repo.write("Makefile", "$(O)/a.o: a.c\n\tcc -c -o $@ $<\n")
+    repo.write("a.c", "int a;\n")
+    repo.commit("one", tag="one")
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE)
+    lab.doit("kernel:one")
+    for number in range(9):
+        repo.git("checkout", "-q", "--detach", "one")
+        repo.write("a.c", f"int a = {number};\n")
+        lab.doit(f"kernel:{repo.commit('thrown away')}")
+    repo.git("checkout", "-q", "one")
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
+    repo.write("a.c", "int a = 100;\n")
+    repo.commit("two", tag="two")
+    said = lab.doit("kernel:two")
+    assert said.rung("kernel", repo.short("two")) == "incremental"
+    assert lab.manifest("src", "two").rung == "incremental"
