@@ -58,10 +58,15 @@ class Prober:
         if not isinstance(self.world, Commit):
             return self.world, ""
         why = self._misfits(self.world, commit)
-        if not why:
+        supported = self.lab.recipe.abi.compatible and why != self._parted(self.world)
+        if not why or supported:
             return self.world, ""
         fitting = (w for w in self.aligned.values() if not self._misfits(w, commit))
         return next(fitting, None), why
+
+    @staticmethod
+    def _parted(world: Commit) -> str:
+        return f"it does not descend from {world.short}"
 
     def _misfits(self, world: Commit, commit: Commit) -> str:
         """Why the ABI rules do not want a kernel on this world, "" if they do."""
@@ -71,7 +76,7 @@ class Prober:
                 notes = abi.check_pin(self.lab, world, commit, force=False)
                 known = notes[0] if notes else ""
             except UserError:
-                known = f"it does not descend from {world.short}"
+                known = self._parted(world)
             self._fits[world.id, commit.id] = known
         return known
 
@@ -88,16 +93,20 @@ class Prober:
         found = self._on(commit, world, again)
         if why and found.kernel and found.kernel.below and world is None:
             self.aligned[commit.id] = commit
-        if isinstance(world, Commit) and world.id != commit.id and self._misfit(found):
+        if isinstance(world, Commit) and world.id != commit.id and self._suspect(world, found):
             say(f"  {found.reason}: once more on its own world")
             return self._on(commit, None, again)
         return found
 
-    def _misfit(self, found: Finding) -> bool:
-        """Whether it failed as kernels and worlds fail that do not fit."""
+    def _suspect(self, world: Commit, found: Finding) -> bool:
+        """Whether it failed as kernels and worlds fail that do not fit: it says so, or it fails
+        otherwise than described where the ABI rules have something to say.
+        """
         if found.verdict is None:
             return any(re.search(p, found.reason) for p in self.lab.recipe.abi.errors)
-        return found.verdict.mismatch and found.outcome is not Outcome.GOOD
+        if found.outcome in (Outcome.GOOD, Outcome.BAD):
+            return found.verdict.mismatch and found.outcome is Outcome.BAD
+        return found.verdict.mismatch or bool(self._misfits(world, found.commit))
 
     def _on(self, commit: Commit, world: World, again: int) -> Finding:
         started = time.monotonic()

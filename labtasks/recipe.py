@@ -63,12 +63,14 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Abi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What kernel and world agree on; a difference is said out loud. `errors` are what a kernel's
-    build says when the world below it is too old.
+    build says when the world below it is too old. `compatible`: newer kernels run older worlds, so
+    that a bisect aligns them only where a test fails otherwise than described.
     """
 
     version: Version | None = None
     paths: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    compatible: bool = False
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -254,6 +256,7 @@ def bind(
             version=where,
             paths=tuple(fill(t, names, path) for t in found.paths),
             errors=found.errors,
+            compatible=found.compatible,
         )
 
     return Bound(
