@@ -32,6 +32,7 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
     ("ahead", "ahead", bool, False, "make the next builds while a test runs"),
     ("no_proof", "no-proof", bool, False, "name the culprit without clean builds"),
+    ("revert", "revert", bool, False, "see too that the bad end is good without the culprit"),
     ("status", "status", bool, False, "how far it is"),
     ("log", "log", bool, False, "what was found, as `git bisect log` has it"),
     ("replay", "replay", str, "", "take what git (or --log) found from a file"),
@@ -195,6 +196,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         prober=prober,
         decider=Decider(terms=begin.terms, repeats=_repeats(begin)),
         prove=not options["no_proof"],
+        revert=options["revert"],
         ahead=Ahead(prober=prober) if options["ahead"] else None,
     )
     what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"

@@ -246,6 +246,26 @@ class Repository:
         stat = self._git("diff-tree", "--stat=72", "--root", "--no-commit-id", "-m", commit)
         return message.strip(), stat.decode(errors="replace").rstrip()
 
+    def reverted(self, commit: CommitId, on: Commit, index: Path) -> CommitId | None:
+        """A commit on top of another with one change taken back; None where that conflicts. It
+        belongs to no branch. `index` is a file of the caller's, not there yet.
+        """
+        env = {"GIT_INDEX_FILE": str(index)}
+        self._git("read-tree", on.tree, env=env)
+        patch = self._git("diff-tree", "-p", "--binary", "--full-index", commit, f"{commit}^")
+        apply = ["git", f"--git-dir={self.git_dir}", "apply", "--cached", "--3way"]
+        if process.query(apply, data=patch, env=env).code:
+            return None
+        tree = self._git("write-tree", env=env).decode().strip()
+        when = f"{on.date} +0000"
+        who = {
+            f"GIT_{role}_{what}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", "labtasks"), ("EMAIL", ""), ("DATE", when))
+        }
+        words = ("commit-tree", tree, "-p", on.id, "-m", f"Revert {commit[:12]}")
+        return CommitId(self._git(*words, env=who).decode().strip())
+
     def merge_bases(self, one: CommitId, others: Collection[CommitId]) -> tuple[CommitId, ...]:
         """The newest common ancestors of a commit and several others taken together: before a
         search whose good commits are no ancestors of the bad one, git tests these.

@@ -25,7 +25,7 @@ from labtasks.journal import Journal
 from labtasks.lab import Lab
 from labtasks.outlook import Outlook
 from labtasks.probe import Finding, Prober
-from labtasks.progress import Culprit, Proof, Start, State, Told
+from labtasks.progress import Culprit, Proof, Role, Start, State, Told
 from labtasks.search import Search, Verdict
 from labtasks.series import Decider
 from labtasks.store import Manifest, Store
@@ -33,7 +33,9 @@ from labtasks.store import Manifest, Store
 
 @dataclass(kw_only=True)
 class Hunt:
-    """One bisect under way. `prove` it in the end, by clean builds."""
+    """One bisect under way. `prove` it in the end, by clean builds; `revert` the culprit on the bad
+    end as well, and see that it is good.
+    """
 
     lab: Lab
     store: Store
@@ -41,6 +43,7 @@ class Hunt:
     prober: Prober
     decider: Decider
     prove: bool = True
+    revert: bool = False
     ahead: Ahead | None = None
     kernels: Outlook = field(init=False)
     worlds: Outlook = field(init=False)
@@ -96,7 +99,7 @@ class Hunt:
     def _unfolded(self) -> bool:
         """Whether a proof has shown that folding was wrong here."""
         for event in reversed(self.journal.events):
-            if isinstance(event, Proof) and not event.agrees:
+            if isinstance(event, Proof) and not event.agrees and event.role != "revert":
                 return True
             if isinstance(event, Start):
                 break
@@ -276,33 +279,51 @@ class Hunt:
         """Build the culprit and its parents clean and aligned, and test them again. False when
         that disagrees: the wrong verdicts are taken back, and the search goes on.
         """
-        done = {p.commit for p in self.state.proofs if p.agrees}
-        agrees = True
         one = self.about[culprit.commits[0]]
         parents = [self.about[p] for p in self.parents.get(one.id, ())]
-        for commit, wanted in ((one, Verdict.BAD), *((p, Verdict.GOOD) for p in parents)):
-            if commit.id in done:
-                continue
-            started = time.monotonic()
-            say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
-            found, verdict, _ = self.decider.decide(proof.anew(self.prober, commit))
-            same = verdict is wanted
-            word = self.begin.terms.word(verdict)
-            say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")
-            self.journal.add(
-                Proof(
-                    commit=commit.id,
-                    verdict=verdict,
-                    agrees=same,
-                    reason=found.reason,
-                    digest=found.kernel.digest if found.kernel else Digest(""),
-                    seconds=round(time.monotonic() - started, 3),
-                )
-            )
-            if not same:
-                agrees = False
-                self._correct(found, verdict)
+        agrees = self._proved(one, Verdict.BAD, "culprit")
+        for parent in parents if agrees else ():
+            agrees &= self._proved(parent, Verdict.GOOD, "parent")
+        if agrees and self.revert:
+            self._reverted(one)
         return agrees
+
+    def _reverted(self, culprit: Commit) -> None:
+        """The bad end without the culprit: it ought to be good again."""
+        bad = self.about[self.begin.bad]
+        with self.store.workspace("revert") as scratch:
+            made = self.lab.repository.reverted(culprit.id, bad, scratch / "index")
+        if made is None:
+            say(f"revert: {culprit.short} cannot be taken back on {bad.short} without conflicts")
+        else:
+            self._proved(self.lab.repository.commit(made), Verdict.GOOD, "revert")
+
+    def _proved(self, commit: Commit, wanted: Verdict, role: Role) -> bool:
+        """Build one commit clean and test it again, unless that was done. What disagrees with the
+        search is taken back.
+        """
+        if any(p.commit == commit.id and p.agrees for p in self.state.proofs):
+            return True
+        started = time.monotonic()
+        say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
+        found, verdict, _ = self.decider.decide(proof.anew(self.prober, commit))
+        same = verdict is wanted
+        word = self.begin.terms.word(verdict)
+        say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")
+        self.journal.add(
+            Proof(
+                commit=commit.id,
+                role=role,
+                verdict=verdict,
+                agrees=same,
+                reason=found.reason,
+                digest=found.kernel.digest if found.kernel else Digest(""),
+                seconds=round(time.monotonic() - started, 3),
+            )
+        )
+        if not same and role != "revert":
+            self._correct(found, verdict)
+        return same
 
     def _correct(self, found: Finding, verdict: Verdict) -> None:
         """What the clean build says stands; what was said of this commit before does not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,9 @@ from labtasks.git import CommitId
 from labtasks.gitlog import GitLog
 from labtasks.graph import Graph
 from labtasks.search import Search, Terms, Verdict
+
+Role = Literal["culprit", "parent", "revert"]
+"""Why a commit is in a proof."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -81,9 +85,12 @@ class Culprit(Event, frozen=True, kw_only=True, tag="culprit"):
 
 
 class Proof(Event, frozen=True, kw_only=True, tag="proof"):
-    """A commit built clean and tested again: whether that agrees with the search."""
+    """A commit built clean and tested again: whether that agrees with the search. `role` is
+    culprit, parent, or revert (of the culprit, on the bad end).
+    """
 
     commit: CommitId
+    role: Role = "culprit"
     verdict: Verdict
     agrees: bool
     reason: str = ""

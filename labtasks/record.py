@@ -52,7 +52,7 @@ def record(hunt: Hunt) -> Report:
         diffstat=diffstat,
         message=message,
         steps=steps,
-        proofs=tuple(_proofs(hunt, culprits)),
+        proofs=tuple(_proofs(hunt)),
         nodes=tuple(_nodes(hunt, search, culprits)),
         started=begin.time,
         seconds=round(_working(hunt), 1),
@@ -100,12 +100,12 @@ def _step(hunt: Hunt, told: Told) -> Step:
     )
 
 
-def _proofs(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[Proof]:
+def _proofs(hunt: Hunt) -> list[Proof]:
     return [
         Proof(
             commit=proof.commit,
-            subject=hunt.about[proof.commit].subject,
-            role="culprit" if proof.commit in culprits else "parent",
+            subject=hunt.lab.repository.commit(proof.commit).subject,
+            role=proof.role,
             verdict=hunt.begin.terms.word(proof.verdict),
             agrees=proof.agrees,
             reason=proof.reason,
