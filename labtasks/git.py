@@ -153,15 +153,16 @@ class Repository:
         if old == new:
             return ()
         if (old, new) not in self._diffs:
-            self._diffs[old, new] = self.diffs([(old, new)]).get((old, new), ())
+            self._diffs[old, new] = self.diffs([(old, new)])[old, new]
         return self._diffs[old, new]
 
     def diffs(
         self, pairs: Iterable[tuple[TreeId, TreeId]]
     ) -> dict[tuple[TreeId, TreeId], tuple[Change, ...]]:
         """Every path that differs within each pair of trees, asked in one go; equal trees are
-        left out.
+        left out. Raises UserError when git has not every tree.
         """
+        pairs = tuple(pairs)
         asked = "".join(f"{old} {new}\n" for old, new in pairs if old != new)
         raw = self._git(
             "diff-tree", "-r", "-z", "--raw", "--no-renames", "--stdin", data=asked.encode()
@@ -178,6 +179,12 @@ class Repository:
             turned = status[0] == "M" and before.lstrip(":") != mode
             letter = "T" if turned else status[0]
             changes.append(Change(status=letter, path=next(fields), mode=mode, blob=blob))
+        gone = {old for old, new in pairs if old != new and (old, new) not in found}
+        if gone:  # git says so on its error output alone, and ends well
+            raise UserError(
+                f"git has no tree {min(gone)[:12]}, or not the one it is compared with",
+                hint="has history been rewritten, or does another repository share this cache?",
+            )
         return {pair: tuple(listed) for pair, listed in found.items()}
 
     def existing(self, trees: Iterable[TreeId]) -> frozenset[TreeId]:

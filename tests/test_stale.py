@@ -14,6 +14,8 @@ import pytest
 from conftest import Repo
 
 from labtasks import key
+from labtasks.error import UserError
+from labtasks.git import Repository, TreeId
 from labtasks.lab import load
 
 RECIPE = """
@@ -177,3 +179,14 @@ def test_commits_that_git_forgot_hide_no_base(make_lab, repo):
     said = lab.doit("kernel:two")
     assert said.rung("kernel", repo.short("two")) == "incremental"
     assert lab.manifest("src", "two").rung == "incremental"
+
+
+def test_a_tree_that_git_has_not_is_no_empty_difference(repo):
+    repo.write("a.c", "int a;\n")
+    repo.commit("one", tag="one")
+    found = Repository(repo.path)
+    one = found.commit("one").tree
+    assert found.diff(one, one) == ()
+    for pair in ((TreeId("1" * 40), one), (one, TreeId("1" * 40))):
+        with pytest.raises(UserError, match="git has no tree"):
+            found.diff(*pair)
