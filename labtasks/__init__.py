@@ -26,7 +26,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     explain verify                 why, and is it true
     tasks loader commands main     doit's side, and the `labtasks` command
     eitri                          several builds in sequence, by doit's tasks
-    witness transparent news muninn
+    witness passing transparent news muninn
                                    any command undisturbed, and what is told at its end
 """
 
