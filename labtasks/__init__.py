@@ -30,7 +30,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     tasks loader commands bisect_command care main
                                    doit's side, and the `labtasks` command
     eitri                          several builds in sequence, by doit's tasks
-    witness transparent news muninn
+    witness passing transparent news muninn
                                    any command undisturbed, and what is told at its end
 """
 

@@ -98,7 +98,10 @@ def addresses(directory: Path, environ: Mapping[str, str] = os.environ) -> tuple
     toml = directory / "lab.toml"
     lab = config.read(toml, _OfLab).notify.urls if toml.exists() else ()
     found = (*_named(lab, "lab.toml"), *_named(_lines(file(environ)), str(file(environ))))
-    return tuple({address.url: address for address in reversed(found)}.values())[::-1]
+    first: dict[str, Address] = {}
+    for address in found:
+        first.setdefault(address.url, address)
+    return tuple(first.values())
 
 
 def _named(urls: Sequence[str], where: str) -> Iterator[Address]:

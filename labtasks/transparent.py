@@ -10,12 +10,10 @@ Knows nothing of messages.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import select
 import stat
-import sys
 import termios
 import threading
 import time
@@ -24,15 +22,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labtasks import process, witness
-
-KEPT = 64 << 10
-"""Bytes of each stream's end that are kept."""
+from labtasks.passing import GONE, KEPT, passing, roomy
 
 NOT_FOUND, NOT_RUN = 127, 126
 """Statuses of shells (and nohup, env) for a command that is not there, or cannot be started."""
-
-_BLOCK = 1 << 20
-"""Bytes that are moved at once, if the system lets a pipe hold so many."""
 
 _SETTLES = 0.05
 """Seconds within which a terminal passes on what was written to it."""
@@ -70,12 +63,6 @@ class Stream:
     begin: int = 0
     tail: bytearray = field(default_factory=bytearray)
 
-    def keep(self, data: memoryview) -> None:
-        """Remember the end."""
-        self.tail += data[-KEPT:]
-        if len(self.tail) > 2 * KEPT:
-            del self.tail[:-KEPT]
-
     def read_back(self) -> None:
         """The end of what went to a file."""
         end = os.fstat(self.ours).st_size
@@ -90,9 +77,8 @@ def run(argv: Sequence[str], env: Mapping[str, str], meanwhile: Callable[[], obj
     """Run a command to its end; `meanwhile` is called once it runs, if it does."""
     started = time.monotonic()
     _reserve()
+    signals = witness.Signals()  # first: what it forks must not hold the ends of our pipes
     streams = _streams()
-    screens = [(s.ours, s.source) for s in set_of(streams) if s.terminal]
-    signals = witness.Signals(screens)
     try:
         moves = {fd: s.child for fd, s in streams.items() if s.source >= 0}
         pid = process.spawned(argv, env, moves)
@@ -104,7 +90,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], meanwhile: Callable[[], obj
             if stream.source >= 0:
                 os.close(stream.child)
     pumps = [_Pump(s) for s in set_of(streams) if s.source >= 0]
-    signals.start(pid)
+    signals.start(pid, [(s.ours, s.source) for s in set_of(streams) if s.terminal])
     meanwhile()
     _, status = os.waitpid(pid, 0)
     seconds = time.monotonic() - started
@@ -133,6 +119,9 @@ def let_go(ended: Ended) -> None:
     """Leave a process behind that passes on what the command's own left-behind ones will write."""
     for stream in ended.still_open:
         if os.fork() == 0:
+            for other in ended.still_open:
+                if other is not stream:
+                    os.close(other.source)
             _pass_on(stream, wake=-1)
             os._exit(0)
 
@@ -160,9 +149,7 @@ def _streams() -> dict[int, Stream]:
             found[fd] = _terminal(fd)
         else:
             source, child = os.pipe()
-            if sys.platform == "linux":
-                with contextlib.suppress(OSError):  # a user may have too many such already
-                    fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, _BLOCK)
+            roomy(source)
             found[fd] = Stream(ours=fd, child=child, source=source)
     return found
 
@@ -224,47 +211,23 @@ class _Pump:
 
 def _pass_on(stream: Stream, *, wake: int) -> bool:
     """Pass on what comes, until its end (True), or until `wake` is closed and nothing comes."""
-    buffer = memoryview(bytearray(_BLOCK))
+    way = passing(stream.source, stream.ours)
     poll = select.poll()
     poll.register(stream.source, select.POLLIN)
     if wake >= 0:
         poll.register(wake, select.POLLIN)
-    patience = None
-    while True:
+    patience, over = None, False
+    while not over:
         ready = dict(poll.poll(patience))
         if wake in ready:
             poll.unregister(wake)  # the command has ended: only what is under way still
             patience = _SETTLES * 1000 if stream.terminal else 0
         if stream.source in ready:
-            size = _read(stream.source, buffer)
-            if size == 0:
-                os.close(stream.source)
-                return True
-            stream.keep(buffer[:size])
-            if not _write(stream.ours, buffer[:size]):
-                os.close(stream.source)  # so that the command learns that nobody reads
-                return True
+            over = way.move() in (0, GONE)
         elif not ready:
-            return False
-
-
-def _read(fd: int, buffer: memoryview) -> int:
-    """Bytes read, 0 at the end: a terminal whose other side is closed says EIO."""
-    try:
-        return os.readv(fd, [buffer])
-    except OSError as error:
-        if error.errno == errno.EIO:
-            return 0
-        raise
-
-
-def _write(fd: int, data: memoryview) -> bool:
-    """Write all of it; False when nobody takes it any more."""
-    while data:
-        try:
-            data = data[os.write(fd, data) :]
-        except BlockingIOError:  # whoever shares it with us has made it so
-            select.select([], [fd], [])
-        except OSError:
-            return False
-    return True
+            break
+    if over:
+        os.close(stream.source)  # if nobody reads any more, whoever writes learns of it
+    way.finish()
+    stream.tail = way.tail
+    return over

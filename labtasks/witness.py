@@ -43,17 +43,14 @@ class Signals:
     only writes down which signals it got.
     """
 
-    def __init__(self, screens: Sequence[tuple[int, int]]) -> None:
-        """`screens` are pairs of terminals: the second keeps the size of the first."""
-        self._screens = screens
+    def __init__(self) -> None:
+        self._screens: Sequence[tuple[int, int]] = ()
         self._pid = 0
         self._early: list[int] = []
         caught = [n for n in _PASSED_ON if signal.getsignal(n) != signal.SIG_IGN]
         self._alive, self._heard = self._witness(caught)
         for number in caught:
             signal.signal(number, self._pass_on)
-        if screens:
-            signal.signal(signal.SIGWINCH, self._resized)
 
     @staticmethod
     def _witness(caught: list[signal.Signals]) -> tuple[int, int]:
@@ -75,9 +72,13 @@ class Signals:
         os.set_blocking(heard, False)
         return keep, heard
 
-    def start(self, pid: int) -> None:
-        """The command runs; it gets what came before it did."""
-        self._pid = pid
+    def start(self, pid: int, screens: Sequence[tuple[int, int]]) -> None:
+        """The command runs; it gets what came before it did. `screens` are pairs of terminals, of
+        which the second keeps the size of the first.
+        """
+        self._pid, self._screens = pid, screens
+        if screens:
+            signal.signal(signal.SIGWINCH, self._resized)
         for number in self._early:
             os.kill(pid, number)
 
