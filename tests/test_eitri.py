@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import environment, processes, wait_for
+from conftest import ROOT, environment, processes, wait_for
 from servers import hook
 from test_interrupt import unique
 
@@ -187,3 +187,9 @@ def test_muninn_eitri(built):
     assert got["title"].startswith("./eitri local/broken: failed with status 1")
     assert "error: expected expression" in got["message"].split("\n\n")[1]
     assert "not tried" not in got["message"]
+
+
+def test_documented():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for word in ("eitri local/", "brokkr local/", "LABTASKS_NOTIFY", "after_seconds", "128+N"):
+        assert word in text
