@@ -22,7 +22,7 @@ MB = 1024
 
 
 class _Hook(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # noqa: N802 (the standard library's name)
+    def do_POST(self) -> None:
         """Take anything."""
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(200)
