@@ -7,6 +7,7 @@ command is run without being disturbed is elsewhere.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shlex
 import signal
@@ -111,6 +112,7 @@ class Herald:
         self._thread.start()
 
     def _prepare(self) -> None:
+        importlib.import_module("labtasks.news")  # needed at the end: so it costs nothing then
         try:
             found = notify.addresses(self._directory)
             if not found:
@@ -127,7 +129,7 @@ class Herald:
         if self._thread.ident is None:
             self._thread.start()
         self._thread.join()
-        from labtasks import news  # noqa: PLC0415 (what it needs is imported while one waits)
+        from labtasks import news  # noqa: PLC0415 (imported by now)
 
         said = tuple(news.lines(tail) for tail in ended.tails)
         good = ended.status == 0

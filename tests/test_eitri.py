@@ -8,12 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from conftest import environment, processes, wait_for
+from conftest import ROOT, environment, processes, wait_for
 from servers import hook
 from test_interrupt import unique
 
 from labtasks.eitri import HELP, Asked, Wish, parse
 from labtasks.error import UserError
+from labtasks.lab import load
 
 
 def argv(name, *words):
@@ -187,3 +188,23 @@ def test_muninn_eitri(built):
     assert got["title"].startswith("./eitri local/broken: failed with status 1")
     assert "error: expected expression" in got["message"].split("\n\n")[1]
     assert "not tried" not in got["message"]
+
+
+def test_documented():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for word in ("eitri local/", "brokkr local/", "LABTASKS_NOTIFY", "after_seconds", "128+N"):
+        assert word in text
+
+
+def test_which_names_are_builders(tmp_path):
+    (tmp_path / "lab.toml").write_text(
+        'repository = "demo"\nrecipe = "demo"\n[vm.farm]\nimage = "farm.img"\n[vm.test]\n'
+    )
+    lab = load(tmp_path)
+    assert lab.built_by("local") is lab
+    there = load(tmp_path, builder="farm")
+    assert there.settings.builder == "vm:farm"
+    assert there.built_by("farm") is there
+    assert there.built_by("local").settings == lab.settings
+    with pytest.raises(UserError, match="no builder is called 'test'"):
+        lab.built_by("test")
