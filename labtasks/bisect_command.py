@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from doit.cmd_base import Command
 
 from labtasks import gitlog, process
 from labtasks.error import LabError, UserError, say
@@ -19,6 +18,7 @@ from labtasks.git import CommitId
 from labtasks.journal import Journal, read
 from labtasks.judge import Outcome, git_code
 from labtasks.lab import Lab
+from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
 from labtasks.tasks import Session, request
 
@@ -41,7 +41,7 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
 )
 
 
-class Bisect(Command):  # type: ignore[misc]
+class Bisect(LabCommand):
     """Find the commit that changed a test's verdict; without words, go on."""
 
     name = "bisect"
@@ -55,12 +55,10 @@ class Bisect(Command):  # type: ignore[misc]
 
     def execute(self, options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
-
         process.terminate_on_sigterm()
         process.children_die_with_us()
         try:
-            session = loader.open_session()
+            session = open_session()
             return _answer(session, options, words)
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
@@ -261,7 +259,7 @@ def _status(session: Session, found: State) -> int:
     return 0 if len(found.culprit.commits) == 1 else 1
 
 
-class VerdictCommand(Command):  # type: ignore[misc]
+class VerdictCommand(LabCommand):
     """One commit's verdict, with the exit codes that `git bisect run` understands."""
 
     name = "verdict"
@@ -271,14 +269,13 @@ class VerdictCommand(Command):  # type: ignore[misc]
 
     def execute(self, _options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
         from labtasks.probe import Prober  # noqa: PLC0415
 
         process.terminate_on_sigterm()
         try:
             if not 1 <= len(words) <= 2:
                 raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
-            session = loader.open_session()
+            session = open_session()
             _, vm = session.on_vm(":".join([words[0], *words[1:]]))
             prober = Prober(
                 lab=session.lab, store=session.store, vm=vm, request=request(session),
