@@ -13,6 +13,7 @@ from typing import Any
 
 from labtasks import config, lab, process, tasks
 from labtasks.error import LabError, UserError
+from labtasks.kinds import KINDS
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, calm, open_session
 from labtasks.store import Store
@@ -22,7 +23,7 @@ class _Ask(LabCommand):
     """A command about artifacts, named `kind:ref`."""
 
     doc_usage = "KIND:REF ..."
-    kinds: tuple[str, ...] = tasks.KINDS
+    kinds: tuple[str, ...] = KINDS
 
     def execute(self, _options: Any, names: list[str]) -> int:
         """Doit's hook."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from labtasks import recipe, tasks
+from labtasks import kinds, recipe
 from labtasks.error import LabError
 from labtasks.lab import DEMO, Lab, load
 
@@ -165,10 +165,10 @@ def _doit(
     if command in ("ssh", "console", "verdict", "bisect"):
         return _arguments(plain, word, names)
     if command == "help":
-        return (*plugins, *DOIT, *tasks.TASKS)
+        return (*plugins, *DOIT, *kinds.TASKS)
     of = pkgutil.resolve_name(plugins[command]) if command in plugins else None
     first = () if plain else (*plugins, *DOIT)
-    return (*first, *_tasks(word, getattr(of, "kinds", tasks.TASKS), names))
+    return (*first, *_tasks(word, getattr(of, "kinds", kinds.TASKS), names))
 
 
 def _arguments(words: Sequence[str], word: str, names: Names) -> Iterable[str]:
@@ -204,17 +204,17 @@ def _values(word: str, names: Names) -> Iterable[str]:
     return (f"{key}={one}" for one in ("yes", "no") if key in _SWITCHES)
 
 
-def _tasks(word: str, kinds: Iterable[str], names: Names) -> Iterable[str]:
+def _tasks(word: str, allowed: Iterable[str], names: Names) -> Iterable[str]:
     """`kind:ref`, and where there are several machines to test in, `kind:ref:vm`."""
     kind, colon, rest = word.partition(":")
     if not colon:
-        return (f"{one}:" for one in kinds)
-    if kind not in kinds:
+        return (f"{one}:" for one in allowed)
+    if kind not in allowed:
         return ()
-    if kind in tasks.MACHINES:
+    if kind in kinds.MACHINES:
         return (f"{kind}:{vm}" for vm in names.machines)
     ref, second, _ = rest.partition(":")
-    if kind in tasks.ON_A_VM and second:
+    if kind in kinds.ON_A_VM and second:
         return (f"{kind}:{ref}:{vm}" for vm in names.vms)
-    end = ":" if kind in tasks.ON_A_VM and len(names.vms) > 1 else ""
+    end = ":" if kind in kinds.ON_A_VM and len(names.vms) > 1 else ""
     return (f"{kind}:{name}{end}" for name in names.refs(ref))

@@ -16,7 +16,7 @@ from doit.cmd_base import Command, DodoTaskLoader
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-from labtasks import config, lab, process, tasks
+from labtasks import config, kinds, lab, process, tasks
 from labtasks.error import LabError, UserError
 from labtasks.store import Store
 
@@ -68,7 +68,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
             session = open_session(listing=cmd.name == "list")
             names = pos_args or ([] if cmd.name == "list" else self._default())
             for name in names:
-                if name in tasks.TASKS and cmd.name in ("run", "clean", "info"):
+                if name in kinds.TASKS and cmd.name in ("run", "clean", "info"):
                     _check(f"{name}:")
                 if ":" in name and "*" not in name:
                     _check(name)
@@ -84,10 +84,10 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
         """Refuse a word that is no task, with what was meant; other tasks of dodo.py, patterns and
         files are doit's to judge.
         """
-        own = {f"task_{kind}" for kind in tasks.TASKS}
+        own = {f"task_{kind}" for kind in kinds.TASKS}
         others = any(one.startswith("task_") and one not in own for one in self.namespace)
         if not others and name.replace("-", "").isalpha():
-            hint = config.nearest(name, (*tasks.TASKS, *self.cmd_names))
+            hint = config.nearest(name, (*kinds.TASKS, *self.cmd_names))
             raise UserError(f"{name!r} is no command and no task", hint=hint)
 
     def _default(self) -> list[str]:
@@ -96,10 +96,10 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
 
 def _check(name: str) -> None:
     kind, _, ref = name.partition(":")
-    if kind not in tasks.TASKS:
-        raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, tasks.TASKS))
+    if kind not in kinds.TASKS:
+        raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, kinds.TASKS))
     if not ref:
-        if kind in tasks.MACHINES:
+        if kind in kinds.MACHINES:
             raise UserError(f"{name} names no machine", hint=f"{kind}:<name of a [vm.<name>]>")
         raise UserError(
             f"{name} names no commit", hint=f"{kind}:HEAD, {kind}:v1.0, {kind}:1234abcd"
