@@ -67,7 +67,7 @@ def main(where: Path, good: str, bad: str, peers: Sequence[str]) -> None:
 def _ours(scratch: Path, where: Path, good: str, bad: str) -> Row:
     here = _lab(scratch / "labtasks", where)
     cpu, started = _cpu(), time.monotonic()
-    run([*DOIT, "bisect", "--good", good, "--bad", bad, "--no-proof", "--ahead"], here)
+    run([*DOIT, "bisect", "--good", good, "--bad", bad, "--no-proof", "-n", "2"], here)
     wall, cpu = time.monotonic() - started, _cpu() - cpu
     found = json.loads((here / "cache" / "bisect" / "report.json").read_text())
     size = _size(here / "cache", but=here / "cache" / "demo")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from doit.cmd_base import Command
 
 from labtasks import gitlog, process
 from labtasks.error import LabError, UserError, say
@@ -19,6 +18,7 @@ from labtasks.git import CommitId
 from labtasks.journal import Journal, read
 from labtasks.judge import Outcome, git_code
 from labtasks.lab import Lab
+from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
 from labtasks.tasks import Session, request
 
@@ -30,7 +30,7 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("repeats", "repeats", str, "", "runs that must be good; auto finds out how many"),
     ("fixed", "fixed", bool, False, "find what mended a failure: good passes no more, bad passes"),
     ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
-    ("ahead", "ahead", bool, False, "make the next builds while a test runs"),
+    ("process", "process", int, 1, "2: the next builds are made while a test runs"),
     ("no_proof", "no-proof", bool, False, "name the culprit without clean builds"),
     ("revert", "revert", bool, False, "see too that the bad end is good without the culprit"),
     ("status", "status", bool, False, "how far it is"),
@@ -41,7 +41,7 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
 )
 
 
-class Bisect(Command):  # type: ignore[misc]
+class Bisect(LabCommand):
     """Find the commit that changed a test's verdict; without words, go on."""
 
     name = "bisect"
@@ -50,17 +50,16 @@ class Bisect(Command):  # type: ignore[misc]
     doc_description = "0: named and proved; 1: not to be named; 3: the question was wrong."
     cmd_options = tuple(
         {"name": name, "long": long, "type": kind, "default": default, "help": text}
+        | ({"short": "n"} if name == "process" else {})
         for name, long, kind, default, text in _FLAGS
     )
 
     def execute(self, options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
-
         process.terminate_on_sigterm()
         process.children_die_with_us()
         try:
-            session = loader.open_session()
+            session = open_session()
             return _answer(session, options, words)
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
@@ -197,7 +196,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         decider=Decider(terms=begin.terms, repeats=_repeats(begin)),
         prove=not options["no_proof"],
         revert=options["revert"],
-        ahead=Ahead(prober=prober) if options["ahead"] else None,
+        ahead=Ahead(prober=prober) if options["process"] > 1 else None,
     )
     what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"
     with news.of_work(what, lab.directory, lab.settings.notify) as matters:
@@ -261,7 +260,7 @@ def _status(session: Session, found: State) -> int:
     return 0 if len(found.culprit.commits) == 1 else 1
 
 
-class VerdictCommand(Command):  # type: ignore[misc]
+class VerdictCommand(LabCommand):
     """One commit's verdict, with the exit codes that `git bisect run` understands."""
 
     name = "verdict"
@@ -271,14 +270,13 @@ class VerdictCommand(Command):  # type: ignore[misc]
 
     def execute(self, _options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
         from labtasks.probe import Prober  # noqa: PLC0415
 
         process.terminate_on_sigterm()
         try:
             if not 1 <= len(words) <= 2:
                 raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
-            session = loader.open_session()
+            session = open_session()
             _, vm = session.on_vm(":".join([words[0], *words[1:]]))
             prober = Prober(
                 lab=session.lab, store=session.store, vm=vm, request=request(session),

@@ -9,15 +9,14 @@ import sys
 import time
 from typing import Any
 
-from doit.cmd_base import Command
-
 from labtasks import process
 from labtasks.error import LabError, say
+from labtasks.loader import LabCommand, open_session
 from labtasks.tasks import Session
 from labtasks.words import count, duration, size
 
 
-class _Care(Command):  # type: ignore[misc]
+class _Care(LabCommand):
     """A command about the whole lab."""
 
     doc_usage = ""
@@ -25,11 +24,9 @@ class _Care(Command):  # type: ignore[misc]
 
     def execute(self, options: Any, _words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
-
         process.terminate_on_sigterm()
         try:
-            return self.answer(loader.open_session(), options)
+            return self.answer(open_session(), options)
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
             return 3
@@ -44,6 +41,7 @@ class Status(_Care):
 
     name = "status"
     doc_purpose = "what runs now, what the store holds, what was built last"
+    doc_description = "0: answered; 3: this is no lab."
 
     def answer(self, session: Session, options: Any) -> int:
         """Always 0."""
@@ -75,6 +73,10 @@ class Gc(_Care):
 
     name = "gc"
     doc_purpose = "remove artifacts by size, age and what is to be kept"
+    doc_description = (
+        "Without options the rules of [gc] in lab.toml hold. What is being built or looked for, "
+        "and pinned worlds, always stay. 0: done; 3: the question was wrong."
+    )
     cmd_options = (
         {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say"},
         {"name": "quota", "long": "quota", "type": str, "default": "", "help": "as in 40GB"},
@@ -114,6 +116,7 @@ class Doctor(_Care):
 
     name = "doctor"
     doc_purpose = "check this host, the builder and the machines; what to do where one is not well"
+    doc_description = "0: a build and a boot would work; 1: something is ill; 3: this is no lab."
 
     def answer(self, session: Session, options: Any) -> int:
         """0 when a build and a boot would work, 1 when not."""

@@ -11,30 +11,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import Command
-
 from labtasks import config, lab, process, tasks
 from labtasks.error import LabError, UserError
+from labtasks.kinds import KINDS
 from labtasks.lab import Lab
+from labtasks.loader import LabCommand, calm, open_session
 from labtasks.store import Store
 
 
-class _Ask(Command):  # type: ignore[misc]
+class _Ask(LabCommand):
     """A command about artifacts, named `kind:ref`."""
 
     doc_usage = "KIND:REF ..."
-    kinds: tuple[str, ...] = tasks.KINDS
+    kinds: tuple[str, ...] = KINDS
 
     def execute(self, _options: Any, names: list[str]) -> int:
         """Doit's hook."""
-        from labtasks import loader  # noqa: PLC0415
-
         process.terminate_on_sigterm()
-        sys.excepthook = loader._calm  # noqa: SLF001
+        sys.excepthook = calm
         try:
             if not names:
                 raise UserError(f"{self.name}: of what?", hint=f"doit {self.name} kernel:HEAD")
-            session = loader.open_session()
+            session = open_session()
             codes = []
             for name in names:
                 kind, _, ref = name.partition(":")
@@ -57,6 +55,10 @@ class Explain(_Ask):
 
     name = "explain"
     doc_purpose = "why an artifact was built, skipped, or would be"
+    doc_description = (
+        "Prints every input of its key, and which rung of the ladder held or would hold. "
+        "0: answered; 3: the question was wrong."
+    )
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
         """Print the explanation; always 0."""
@@ -72,6 +74,7 @@ class Verify(_Ask):
 
     name = "verify"
     doc_purpose = "rebuild an artifact clean and compare digests"
+    doc_description = "0: every output is the same; 1: one differs; 3: the question was wrong."
     kinds = ("toolchain", "world", "kernel")
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
@@ -97,7 +100,7 @@ class Verify(_Ask):
         return 0 if found.same else 1
 
 
-class _Visit(Command):  # type: ignore[misc]
+class _Visit(LabCommand):
     """A command for a person at a machine; what follows the machine's name is not for doit."""
 
     def execute(self, _options: Any, _words: list[str]) -> int:
@@ -125,6 +128,7 @@ class Ssh(_Visit):
     name = "ssh"
     doc_purpose = "log in to a virtual machine, or run a command there"
     doc_usage = "VM [COMMAND ...]"
+    doc_description = "The command's own status; 3: the machine is not up, or not known."
 
     def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
         """Log in. The machine must be up."""
@@ -141,6 +145,7 @@ class Console(_Visit):
     name = "console"
     doc_purpose = "the serial console of a virtual machine (Ctrl-] leaves it)"
     doc_usage = "VM"
+    doc_description = "0: left with Ctrl-]; 1: the machine ended; 3: it is not up, or not known."
 
     def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
         """Attach until Ctrl-]; 1 when the machine ended meanwhile."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -79,3 +79,17 @@ def _structures(structure: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
             queue.extend(get_type_hints(hint).values())
         queue.extend(get_args(hint))
     return found
+
+
+def described(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, str]]:
+    """Each setting of a structure, and what is said about it."""
+    hints = get_type_hints(structure, include_extras=True)
+    for field in msgspec.structs.fields(structure):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
+        yield field, meta.description or ""
+
+
+def toml(value: Any) -> str:
+    """A plain value as TOML writes it."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if plain else msgspec.json.encode(value).decode()

@@ -247,6 +247,16 @@ class Repository:
             )
         return found
 
+    def names(self) -> list[str]:
+        """HEAD, branches and tags, as a person types them."""
+        refs = self._git("for-each-ref", "--format=%(refname:short)")
+        return ["HEAD", *refs.decode(errors="replace").splitlines()]
+
+    def newest(self, count: int) -> list[CommitId]:
+        """The newest commits of all branches and tags."""
+        found = self._git("rev-list", f"--max-count={count}", "--branches", "--tags")
+        return [CommitId(one) for one in found.decode().split()]
+
     def describe(self, commit: CommitId) -> tuple[str, str]:
         """A commit's message, and which files it changes by how many lines."""
         message = self._git("log", "-1", "--format=%B", commit).decode(errors="replace")

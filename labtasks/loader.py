@@ -12,35 +12,83 @@ from pathlib import Path
 from typing import Any
 
 from doit import doit_cmd
-from doit.cmd_base import DodoTaskLoader
+from doit.cmd_base import Command, DodoTaskLoader
+from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-from labtasks import config, lab, process, tasks
+from labtasks import config, kinds, lab, process, tasks
 from labtasks.error import LabError, UserError
 from labtasks.store import Store
+
+_HELP = {
+    "name": "asks_help", "long": "help", "type": bool, "default": False,
+    "help": "what this command takes",
+}  # fmt: skip
+
+
+class LabCommand(Command):  # type: ignore[misc]
+    """A command whose --help answers: doit itself only knows `doit help <command>`."""
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Doit's hook. What follows a machine's name is not for doit."""
+        if "--help" in (in_args[:1] if self.name == "ssh" else in_args):
+            sys.stdout.write(f"{self.help()}\n")
+            return 0
+        try:
+            self.cmdparser.parse(in_args)
+        except CmdParseError as error:
+            text = (
+                str(error).partition(" (parsing options")[0].removeprefix("Error parsing Command: ")
+            )
+            known = [f"--{option.long}" for option in self.cmdparser.options] + ["--help"]
+            word = next((one for one in text.split() if one.startswith("--")), "")
+            sys.stderr.write(f"ERROR: {self.name}: {text}\n  hint: {config.nearest(word, known)}\n")
+            return 3
+        return int(super().parse_execute(in_args))
 
 
 class Loader(DodoTaskLoader):  # type: ignore[misc]
     """dodo.py of a lab, with a task for every `kind:ref` on the command line."""
 
+    cmd_options = (*DodoTaskLoader.cmd_options, _HELP)
+
+    def setup(self, opt_values: Any) -> None:
+        """Doit's hook, before dodo.py is read."""
+        if "--help" in sys.argv[1:]:  # behind a task's name, too, where doit sees no option
+            asked = [word for word in sys.argv[1:] if word in self.cmd_names]
+            raise SystemExit(doit_cmd.DoitMain().run(["help", *(asked[:1] or ["run"])]))
+        super().setup(opt_values)
+
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> Any:
         """Doit's hook. Refusals end the command with one line and status 3."""
         process.terminate_on_sigterm()
         process.children_die_with_us()
-        sys.excepthook = _calm
+        sys.excepthook = calm
         try:
             session = open_session(listing=cmd.name == "list")
             names = pos_args or ([] if cmd.name == "list" else self._default())
             for name in names:
-                if name in tasks.TASKS and cmd.name in ("run", "clean", "info"):
+                if name in kinds.TASKS and cmd.name in ("run", "clean", "info"):
                     _check(f"{name}:")
                 if ":" in name and "*" not in name:
                     _check(name)
                     session.ask(name)
+                elif cmd.name in ("run", "clean", "info"):
+                    self._known(name)
             tasks.start(session)
         except LabError as error:
             raise InvalidCommand(str(error)) from None
         return super().load_tasks(cmd, pos_args)
+
+    def _known(self, name: str) -> None:
+        """Refuse a word that is no task, with what was meant; other tasks of dodo.py, patterns and
+        files are doit's to judge.
+        """
+        own = {f"task_{kind}" for kind in kinds.TASKS}
+        others = any(one.startswith("task_") and one not in own for one in self.namespace)
+        if not others and name.replace("-", "").isalpha():
+            hint = config.nearest(name, (*kinds.TASKS, *self.cmd_names))
+            raise UserError(f"{name!r} is no command and no task", hint=hint)
 
     def _default(self) -> list[str]:
         return list(self.namespace.get("DOIT_CONFIG", {}).get("default_tasks", []))
@@ -48,10 +96,10 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
 
 def _check(name: str) -> None:
     kind, _, ref = name.partition(":")
-    if kind not in tasks.TASKS:
-        raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, tasks.TASKS))
+    if kind not in kinds.TASKS:
+        raise UserError(f"no task is called {kind}:<ref>", hint=config.nearest(kind, kinds.TASKS))
     if not ref:
-        if kind in tasks.MACHINES:
+        if kind in kinds.MACHINES:
             raise UserError(f"{name} names no machine", hint=f"{kind}:<name of a [vm.<name>]>")
         raise UserError(
             f"{name} names no commit", hint=f"{kind}:HEAD, {kind}:v1.0, {kind}:1234abcd"
@@ -83,7 +131,7 @@ def open_session(*, listing: bool = False, words: Mapping[str, str] | None = Non
     return tasks.Session(lab=found, store=Store(found.cache), options=options, listing=listing)
 
 
-def _calm(kind: type[BaseException], value: BaseException, trace: Any) -> None:
+def calm(kind: type[BaseException], value: BaseException, trace: Any) -> None:
     """An interrupt is no defect: one line instead of a traceback."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("\ninterrupted: what was under way is gone, what was sealed stays\n")

@@ -6,15 +6,16 @@ Knows nothing of builds.
 from __future__ import annotations
 
 import argparse
+import pkgutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from labtasks import demo, recipe
+from labtasks.config import described, toml
 from labtasks.error import LabError, UserError
 from labtasks.git import Repository
 from labtasks.lab import DEMO, FILE, Settings, Test
@@ -41,10 +42,48 @@ console = labtasks.commands:Console
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its help also says what doit has: nobody looks for that with `labtasks --help` in vain."""
+
+    def format_help(self) -> str:
+        """Argparse's hook."""
+        told = [(f"doit {name}", pkgutil.resolve_name(of)) for name, of in _plugins().items()]
+        lines = [f"  {name:<15} {command.doc_purpose}" for name, command in told]
+        return "\n".join(
+            [
+                super().format_help(), "In a lab (`doit list` shows its tasks):",
+                "  doit build:<ref>, doit test:<ref>:<vm>, ...", *lines,
+                "  doit help <command>, or --help behind it, says more", "",
+            ]
+        )  # fmt: skip
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """The command's status: 0, or 3 for a refusal."""
-    parser = argparse.ArgumentParser(prog="labtasks", description="Make a lab; then `doit list`.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    asked = _parser().parse_args(words)
+    actions = {
+        "init": lambda: _init(asked.directory, asked.repository, asked.recipe),
+        "demo": lambda: demo.create(asked.directory),
+        "image": lambda: _image(asked),
+        "completion": lambda: _completion(asked.shell, asked.line),
+        "reference": _reference,
+    }
+    try:
+        actions[asked.command]()
+    except LabError as error:
+        sys.stderr.write(f"labtasks: {error}\n")
+        return 3
+    except OSError as error:
+        sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
+        return 3
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="labtasks", description="Make a lab; then `doit list`.")
+    commands = parser.add_subparsers(
+        dest="command", required=True, parser_class=argparse.ArgumentParser
+    )
     init = commands.add_parser("init", help="write a commented lab.toml, and what doit needs")
     init.add_argument("directory", type=Path)
     init.add_argument("--repository", default="demo", help="the git clone to build from")
@@ -58,21 +97,33 @@ def main(words: Sequence[str] | None = None) -> int:
     disk.add_argument("--size", default="8G", help="of the disk, which is sparse")
     disk.add_argument("--mirror", default="", help="where packages come from")
     disk.add_argument("--packages", default="", help="more of them, with commas between")
-    asked = parser.parse_args(words)
-    try:
-        if asked.command == "init":
-            _init(asked.directory, asked.repository, asked.recipe)
-        elif asked.command == "image":
-            _image(asked)
-        else:
-            demo.create(asked.directory)
-    except LabError as error:
-        sys.stderr.write(f"labtasks: {error}\n")
-        return 3
-    except OSError as error:
-        sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
-        return 3
-    return 0
+    shell = commands.add_parser("completion", help="print what makes a shell complete words")
+    shell.add_argument("shell", choices=["bash", "zsh"], nargs="?", default="bash")
+    shell.add_argument("--line", help="what the shell asks: the line up to the cursor")
+    commands.add_parser("reference", help="print the reference of lab.toml, as Markdown")
+    return parser
+
+
+def _plugins() -> dict[str, str]:
+    """Commands of doit that a lab has, as "module:Class"."""
+    lines = _DOIT_CFG.partition("[COMMAND]\n")[2].splitlines()
+    return dict(line.split(" = ") for line in lines)
+
+
+def _completion(shell: str, line: str | None) -> None:
+    from labtasks import completion  # noqa: PLC0415 (what an `init` does not need)
+
+    if line is None:
+        sys.stdout.write(completion.SCRIPTS[shell])
+    else:
+        found = completion.answers(line, _plugins(), Path.cwd())
+        sys.stdout.write("".join(f"{one}\n" for one in found))
+
+
+def _reference() -> None:
+    from labtasks import reference  # noqa: PLC0415
+
+    sys.stdout.write(reference.page())
 
 
 def _image(asked: argparse.Namespace) -> None:
@@ -106,7 +157,7 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
     """lab.toml with every setting: those that must be chosen, and the others as comments."""
     chosen = {"repository": repository, "recipe": name}
     tables = {}
-    for field, text in _fields(Settings):
+    for field, text in described(Settings):
         about = [f"# {line}" for line in textwrap.wrap(text, 90)]
         if isinstance(field.default_factory, type) or isinstance(
             field.default, dict | msgspec.Struct
@@ -115,7 +166,7 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
             continue
         mark = "" if field.name in chosen else "# "
         value = chosen.get(field.name, field.default)
-        yield from (*about, f"{mark}{field.name} = {_toml(value)}\n")
+        yield from (*about, f"{mark}{field.name} = {toml(value)}\n")
     inside = {
         "options": lambda: _options(recipe.load(recipe.find(name, directory))),
         "test": lambda: _table(Test),
@@ -128,39 +179,26 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
         yield ""
 
 
-def _fields(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, str]]:
-    """Each setting of a structure, and what is said about it."""
-    hints = get_type_hints(structure, include_extras=True)
-    for field in msgspec.structs.fields(structure):
-        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, msgspec.Meta))
-        yield field, meta.description or ""
-
-
 def _table(structure: type[msgspec.Struct]) -> Iterator[str]:
-    for field, text in _fields(structure):
+    for field, text in described(structure):
         yield from (f"# {line}" for line in textwrap.wrap(text, 90))
-        yield f"# {field.name} = {_toml(field.default)}\n"
+        yield f"# {field.name} = {toml(field.default)}\n"
 
 
 def _options(found: recipe.Recipe) -> Iterator[str]:
     for name, option in found.options.items():
         among = f" ({', '.join(option.choices)})" if option.choices else ""
         yield from (f"# {line}" for line in textwrap.wrap(f"{option.help}{among}", 90))
-        yield f"# {name} = {_toml(option.default)}\n"
+        yield f"# {name} = {toml(option.default)}\n"
 
 
 def _machines() -> Iterator[str]:
     """What a [vm.<name>] may say, as prose: nobody has a machine by default."""
-    for field, about in _fields(Vm):
+    for field, about in described(Vm):
         lists = isinstance(field.default_factory, type)
-        default = "none" if lists else _toml(field.default)
+        default = "none" if lists else toml(field.default)
         text = f"{field.name} ({default}): {about}"
         yield from textwrap.wrap(text, 90, initial_indent="#   ", subsequent_indent="#     ")
-
-
-def _toml(value: Any) -> str:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if plain else msgspec.json.encode(value).decode()
 
 
 if __name__ == "__main__":

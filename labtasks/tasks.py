@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
@@ -22,19 +22,12 @@ from labtasks.digest import Key
 from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit
 from labtasks.key import Kind, Wanted, World
+from labtasks.kinds import MACHINES, ON_A_VM
 from labtasks.lab import Lab, load
 from labtasks.store import Store, gone
 
 Tasks = Iterator[dict[str, Any]]
 """What a function of dodo.py returns: doit's task dictionaries."""
-
-KINDS = get_args(Kind)
-MACHINES = ("up", "down")
-TASKS = (*KINDS, "boot", "test", *MACHINES)
-"""What can stand before the colon."""
-
-ON_A_VM = ("install", "test")
-"""Tasks whose name ends with a VM's."""
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]

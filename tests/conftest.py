@@ -57,6 +57,19 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def programs(folder: Path) -> None:
+    """Put `labtasks`, `doit` and their kin of this checkout into a folder."""
+    folder.mkdir()
+    for name, module, entry in (
+        ("doit", "doit.doit_cmd", "DoitMain().run(sys.argv[1:])"),
+        ("labtasks", "labtasks.main", "main()"),
+    ):
+        path = folder / name
+        run = f"import sys; sys.argv[0] = '{name}'; from {module} import *; sys.exit({entry})"
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{run}" "$@"\n')
+        path.chmod(0o755)
+
+
 @dataclasses.dataclass(frozen=True)
 class Said:
     """How a command ended, and all it printed."""

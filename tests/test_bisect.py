@@ -55,7 +55,7 @@ def sealed(lab: Path) -> set[str]:
 
 def test_killed_at_a_step_it_goes_on_and_names_the_culprit(lab):
     started = subprocess.Popen(
-        [sys.executable, "-m", "doit", "bisect", *ENDS, "--ahead"], cwd=lab, env=environment(),
+        [sys.executable, "-m", "doit", "bisect", "-n", "2", *ENDS], cwd=lab, env=environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 300
@@ -65,7 +65,7 @@ def test_killed_at_a_step_it_goes_on_and_names_the_culprit(lab):
     started.wait()
     before = told(lab)
     assert len(before) >= 3
-    ran = doit(lab, "bisect", "--ahead", "--revert")
+    ran = doit(lab, "bisect", "-n", "2", "--revert")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert told(lab)[: len(before)] == before
     assert f" {CULPRIT}" in ran.stdout.split("culprit: ")[1].splitlines()[0]

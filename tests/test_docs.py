@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import environment, programs
 
 from labtasks import events, lab, machine, recipe
 
@@ -56,18 +56,8 @@ def merged(text: str, fragment: str) -> str:
     return "".join(both[name] for name in ordered(both))
 
 
-def commands(folder: Path) -> None:
-    """Put `labtasks` and `doit` of this checkout into a folder."""
-    folder.mkdir()
-    run = "import sys; from labtasks.main import main; sys.exit(main())"
-    for name, words in (("doit", "-m doit"), ("labtasks", f"-c '{run}'")):
-        path = folder / name
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        path.chmod(0o755)
-
-
 def test_the_tutorial_runs(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    commands(tmp_path / "bin")
+    programs(tmp_path / "bin")
     env = environment()
     env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
     where = tmp_path

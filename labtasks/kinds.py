@@ -1,0 +1,17 @@
+"""What can stand before a task's first colon.
+
+Knows nothing of doit, so that a shell's TAB need not wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from labtasks.key import Kind
+
+KINDS = get_args(Kind)
+MACHINES = ("up", "down")
+TASKS = (*KINDS, "boot", "test", *MACHINES)
+
+ON_A_VM = ("install", "test")
+"""Tasks whose name ends with a VM's."""
