@@ -54,6 +54,7 @@ def lab(directory: Path, text: str) -> Path:
     (directory / "doit.cfg").write_text(
         "[GLOBAL]\nloader = labtasks\n[LOADER]\nlabtasks = labtasks.loader:Loader\n"
         "[COMMAND]\nexplain = labtasks.commands:Explain\nverify = labtasks.commands:Verify\n"
-        "bisect = labtasks.bisect_command:Bisect\n"
+        "bisect = labtasks.bisect_command:Bisect\nstatus = labtasks.care:Status\n"
+        "gc = labtasks.care:Gc\n"
     )
     return directory
