@@ -128,6 +128,7 @@ def test_no_key_is_made_up() -> None:
             recipe.Option,
             recipe.Abi,
             recipe.Boot,
+            recipe.Guest,
             events.ConsoleRules,
         )
         for field in structure.__struct_fields__
