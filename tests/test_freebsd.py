@@ -52,7 +52,7 @@ SIGEXIT = """
 cd /tmp
 ulimit -c 0
 sysctl -q kern.msgbuf_clear=1
-sh -c 'kill -SEGV $$' &
+sh -c 'kill -SEGV $$' > /dev/null 2>&1 &
 sleep 2
 count=$(dmesg | grep -c 'exited on signal 11')
 echo "$count reports of one exit, 1 expected"
