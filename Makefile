@@ -33,8 +33,14 @@ coverage:
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered
 
+docs:
+	@sh .ci/setup docs
+	$(BIN)/labtasks reference > docs/lab.md
+	$(BIN)/python .ci/refusals.py > docs/refusals.md
+	$(BIN)/mkdocs build --strict --quiet
+
 bench:
 	$(BIN)/python bench/run.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage* .doit.db*
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .hypothesis .coverage* .doit.db*

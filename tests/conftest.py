@@ -63,6 +63,9 @@ def programs(folder: Path) -> None:
     for name, module, entry in (
         ("doit", "doit.doit_cmd", "DoitMain().run(sys.argv[1:])"),
         ("labtasks", "labtasks.main", "main()"),
+        ("eitri", "labtasks.eitri", "eitri()"),
+        ("brokkr", "labtasks.eitri", "brokkr()"),
+        ("muninn", "labtasks.muninn", "main()"),
     ):
         path = folder / name
         run = f"import sys; sys.argv[0] = '{name}'; from {module} import *; sys.exit({entry})"

@@ -1,9 +1,11 @@
-"""docs/recipes.md is true: its tutorial runs, what it ends with is the shipped recipe, and every
-key that a recipe or a lab.toml may have is in it.
+"""The pages are true: their commands run, what the recipes' tutorial ends with is the shipped
+recipe, every key and command is in them, and what is made from the code is what the code says.
 """
 
 from __future__ import annotations
 
+import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import environment, programs
 
-from labtasks import events, lab, machine, recipe
+from labtasks import events, kinds, main, recipe, reference
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
@@ -56,34 +58,133 @@ def merged(text: str, fragment: str) -> str:
     return "".join(both[name] for name in ordered(both))
 
 
-def test_the_tutorial_runs(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    programs(tmp_path / "bin")
-    env = environment()
-    env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
-    where = tmp_path
+def needs_qemu(text: str) -> bool:
+    """Whether a command boots something, or asks about what was booted."""
+    return bool(re.search(r"\b(boot:|test:|bisect\b|verdict\b|brokkr\b)", text))
+
+
+class Reader:
+    """Somebody who types a page's commands, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.where = folder
+        programs(folder / "bin")
+        self.env = environment(PATH=f"{folder / 'bin'}:{os.environ['PATH']}", HOME=str(folder))
+        self.env.pop("LABTASKS_NOTIFY", None)
+
+    def types(self, text: str) -> None:
+        if needs_qemu(text) and not shutil.which("qemu-system-x86_64"):
+            pytest.skip("qemu-system-x86_64 is missing: nothing can be booted")
+        started = time.monotonic()
+        done = subprocess.run(
+            ["sh", "-c", f"{text}\ncode=$?\npwd > '{self.folder}/pwd'\nexit $code"],
+            cwd=self.where,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        sys.stdout.write(f"$ {text}\n{done.stdout}[{time.monotonic() - started:.1f} s]\n")
+        self.where = Path((self.folder / "pwd").read_text().strip())
+        assert done.returncode == 0, done.stdout
+
+
+def typed(page: str) -> list[str]:
+    """The commands of a page's console blocks, but for those that are marked as not for tests."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line[2:] for line in lines if line.startswith("$ ")]
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def test_the_recipes_tutorial_runs(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    reader = Reader(tmp_path)
     for file, text in tutorial():
         if file:
             path = tmp_path / file
             path.write_text(merged(path.read_text() if path.exists() else "", text))
             continue
         with subtests.test(text):
-            if text.startswith("doit boot:") and not shutil.which("qemu-system-x86_64"):
-                pytest.skip("qemu-system-x86_64 is missing: nothing can be booted")
-            started = time.monotonic()
-            done = subprocess.run(
-                ["sh", "-c", f"{text}\ncode=$?\npwd > '{tmp_path}/pwd'\nexit $code"],
-                cwd=where,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-            )
-            sys.stdout.write(f"$ {text}\n{done.stdout}[{time.monotonic() - started:.1f} s]\n")
-            where = Path((tmp_path / "pwd").read_text().strip())
-            assert done.returncode == 0, done.stdout
+            reader.types(text)
+
+
+IN_ONE_LAB = ("tutorial.md", "commands.md", "troubleshooting.md")
+"""Pages whose commands are typed one after the other, in the lab that the first one makes."""
+
+
+def test_the_pages_commands_run(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    reader = Reader(tmp_path)
+    for page in IN_ONE_LAB:
+        for text in typed(page):
+            with subtests.test(f"{page}: {text}"):
+                reader.types(text)
+
+
+def test_no_command_is_left_out() -> None:
+    """A page's commands stand in console blocks, and somebody types them or a mark says not."""
+    for path in DOCS.glob("*.md"):
+        text = re.sub(r"^```.*?^```$", "", text_of(path.name), flags=re.MULTILINE | re.DOTALL)
+        assert not re.findall(
+            r"^    \$? ?(?:doit|labtasks|eitri|brokkr|muninn) .*", text, re.MULTILINE
+        )
+        if path.name not in (*IN_ONE_LAB, "recipes.md"):
+            assert not typed(path.name), f"{path.name}: no test types these"
+
+
+def test_lab_toml_s_page_is_what_the_code_says() -> None:
+    assert text_of("lab.md") == reference.page(), "labtasks reference > docs/lab.md"
+
+
+def test_the_refusals_page_is_what_the_code_says() -> None:
+    made = subprocess.run(
+        [sys.executable, DOCS.parent / ".ci" / "refusals.py"], capture_output=True, check=True
+    )
+    assert text_of("refusals.md") == made.stdout.decode(), (
+        "python .ci/refusals.py > docs/refusals.md"
+    )
+
+
+def test_what_troubleshooting_quotes_is_said_somewhere() -> None:
+    sources = (DOCS.parent / "labtasks").glob("*.py")
+    said = " ".join(re.sub(r'"\s*f?"', "", path.read_text(encoding="utf-8")) for path in sources)
+    said = re.sub(r"[`\\]", "", said)
+    rows = [
+        line.split("|")[1] for line in text_of("troubleshooting.md").splitlines() if "|" in line
+    ]
+    quoted = [words for row in rows for words in re.findall(r"\*([^*`]+)\*", row)]
+    assert len(quoted) > 20
+    assert [words for words in quoted if words not in said] == []
+
+
+def test_every_command_is_documented() -> None:
+    text = text_of("commands.md")
+    missing = [kind for kind in kinds.TASKS if f"`{kind}:" not in text]
+    for name, plugin in main._plugins().items():
+        command = pkgutil.resolve_name(plugin)
+        missing += [] if f"`doit {name}" in text else [name]
+        missing += [o["long"] for o in command.cmd_options if f"--{o['long']}" not in text]
+        assert command.doc_purpose
+        assert command.doc_description
+    assert not missing
+
+
+def test_the_site_is_whole(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed")
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(
+        argv, cwd=DOCS.parent, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not included" not in done.stderr
+    for path in DOCS.glob("*.md"):
+        assert (tmp_path / f"{path.stem}.html").exists()
 
 
 def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
@@ -109,7 +210,6 @@ def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
         recipe.Boot,
         recipe.Guest,
         events.ConsoleRules,
-        lab.Settings,
     ],
 )
 def test_every_key_is_documented(structure: type) -> None:
@@ -132,7 +232,7 @@ def test_no_key_is_made_up() -> None:
             events.ConsoleRules,
         )
         for field in structure.__struct_fields__
-    } | set(lab.Settings.__struct_fields__)
+    }
     reference = RECIPES.partition("\n## Reference")[2]
     first = [line.split("|")[1] for line in reference.splitlines() if line.startswith("| `")]
     named = {
@@ -146,10 +246,3 @@ def test_every_event_is_documented() -> None:
     table = chapter.partition("| event | |\n|---|---|\n")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines() for name in row.split("|")[1].strip().split(", ")}
     assert named == {event.value for event in events.EventName}
-
-
-def test_every_setting_of_a_machine_is_documented() -> None:
-    text = (DOCS / "machines.md").read_text(encoding="utf-8").partition("\n## Settings")[2]
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
-    named = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
-    assert named == set(machine.Vm.__struct_fields__)
