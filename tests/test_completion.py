@@ -77,6 +77,8 @@ def env(directory: Path) -> dict[str, str]:
         ("doit retry=", ["retry=no ", "retry=yes "]),
         ("doit help doc", ["doctor "]),
         ("eitri ", ["builder/", "local/"]),
+        ("eitri --", ["--continue ", "--help "]),
+        ("eitri world=im", ["world=image "]),
         ("eitri local/topic", ["local/topic/fast "]),
         ("brokkr local/topic/f", ["local/topic/fast/"]),
         ("brokkr local/topic/fast/t", ["local/topic/fast/ta ", "local/topic/fast/tb "]),
