@@ -71,7 +71,7 @@ def env(directory: Path) -> dict[str, str]:
         ("doit bisect --good g", ["good "]),
         ("doit bisect --bad=v", ["--bad=v1.0 "]),
         ("doit bisect --vm=ta", ["--vm=ta "]),
-        ("doit bisect --re", ["--repeats=", "--replay=", "--reset "]),
+        ("doit bisect --rep", ["--repeats=", "--replay="]),
         ("doit gc --d", ["--days=", "--dry-run "]),
         ("doit world=i", ["world=image "]),
         ("doit retry=", ["retry=no ", "retry=yes "]),
