@@ -141,6 +141,10 @@ def _labtasks(words: Sequence[str]) -> Iterable[str]:
 def _sent(program: str, word: str, names: Names) -> Iterable[str]:
     """`BUILDER/REF` of eitri, `BUILDER/REF/VM` of brokkr; refs may have slashes."""
     builder, slash, rest = word.partition("/")
+    if word.startswith("-"):
+        return ("--continue", "--help")
+    if "=" in builder:
+        return _values(word, names)
     if not slash:
         return (f"{one}/" for one in ("local", *names.machines))
     refs = names.refs(rest)
