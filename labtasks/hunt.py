@@ -23,12 +23,12 @@ from labtasks.git import Commit, CommitId
 from labtasks.graph import Graph
 from labtasks.journal import Journal
 from labtasks.lab import Lab
-from labtasks.outlook import Outlook
+from labtasks.outlook import Forecast
 from labtasks.probe import Finding, Prober
 from labtasks.progress import Culprit, Proof, Role, Start, State, Told
 from labtasks.search import Search, Verdict
 from labtasks.series import Decider
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 
 
 @dataclass(kw_only=True)
@@ -45,13 +45,10 @@ class Hunt:
     prove: bool = True
     revert: bool = False
     ahead: Ahead | None = None
-    kernels: Outlook = field(init=False)
-    worlds: Outlook = field(init=False)
-    test_seconds: float = 0.0
+    forecast: Forecast = field(init=False)
 
     def __post_init__(self) -> None:
-        self.kernels = Outlook(lab=self.lab, store=self.store, kind="kernel")
-        self.worlds = Outlook(lab=self.lab, store=self.store, kind="world")
+        self.forecast = Forecast(self.lab, self.store)
 
     @property
     def state(self) -> State:
@@ -90,9 +87,8 @@ class Hunt:
         """The commits in question, those that cannot matter folded into their parents' classes."""
         if self._unfolded:
             return graph.graph(self.parents)
-        idle = self.kernels.cannot_matter(self.parents, self.about)
-        if self.prober.world is None:
-            idle &= self.worlds.cannot_matter(self.parents, self.about)
+        own = self.prober.world is None
+        idle = self.forecast.cannot_matter(self.parents, self.about, worlds=own)
         return graph.graph(self.parents, idle)
 
     @property
@@ -147,14 +143,11 @@ class Hunt:
             if pinned:  # the rules had not asked for its own
                 self.prober = replace(self.prober, world=None)
         if world:
-            self._learn_kernel(told.commit, world)
-
-    def _learn_kernel(self, commit: CommitId, world: str) -> None:
-        base = None if world == commit[:12] else self.lab.repository.commit(world)
-        want = key.wanted(self.lab, "kernel", self.about[commit], base)
-        kernel = self.store.get(want.kind, want.key)
-        if kernel:
-            self._learn(kernel)
+            base = None if world == told.commit[:12] else self.lab.repository.commit(world)
+            want = key.wanted(self.lab, "kernel", self.about[told.commit], base)
+            kernel = self.store.get(want.kind, want.key)
+            if kernel:
+                self.forecast.learn(kernel)
 
     def _search(self) -> State:
         """Test until nothing is left in question; the culprit is in the journal then."""
@@ -164,6 +157,10 @@ class Hunt:
             search = self.replayed(place)
             if search.done:
                 break
+            known = self._known(search)
+            if known:
+                self._tested(self.about[known], why="its verdict is known", search=search)
+                continue
             best = choice.choose(search, self._price)
             if best is None:
                 break
@@ -182,6 +179,17 @@ class Hunt:
         self.journal.add(Culprit(commits=search.culprits(), probability=round(sure, 4)))
         return self.state
 
+    def _known(self, search: Search) -> CommitId | None:
+        """A commit in question whose verdict is at hand, the best split first: whatever is known is
+        told before anything is built, so that a search begun anew takes the same way.
+        """
+        held = {manifest.commit for manifest in self.store.all("install")}
+        for one in search.candidates():
+            there = one.weight and not one.skipped and one.commit in held
+            if there and self.prober.known(self.about[one.commit]):
+                return one.commit
+        return None
+
     def _announce(self, place: Graph) -> None:
         total, classes = len(self.parents), len(place.parents)
         idle = f", {total - classes} of which cannot matter" if total > classes else ""
@@ -194,7 +202,7 @@ class Hunt:
     def _why(self, search: Search, best: choice.Choice) -> str:
         smaller = round(best.smaller * search.remaining)
         return f"splits {search.remaining} into {smaller} and {search.remaining - smaller}" + (
-            f", expected to take {best.seconds:.0f} s" if best.seconds else ", and is known"
+            f", expected to take {best.seconds:.0f} s" if best.seconds else ", and does not build"
         )
 
     def _price(self, commit: CommitId) -> float:
@@ -202,10 +210,8 @@ class Hunt:
         about = self.about[commit]
         if self.prober.known(about):
             return 0.0
-        build = self.kernels.seconds(about.tree)
-        if self.prober.world_for(about)[0] is None:
-            build += self.worlds.seconds(about.tree)
-        return build + max(self.test_seconds, 0.1)
+        own = self.prober.world_for(about)[0] is None
+        return self.forecast.seconds(about.tree, world=own)
 
     def _next_ones(self, search: Search, root: CommitId) -> Iterator[Commit]:
         """What will be tested after this one, the likelier first."""
@@ -232,15 +238,9 @@ class Hunt:
         """One run of a commit; later forecasts know what it built and how long it took."""
         found = self.prober.probe(commit, again=number)
         if found.kernel:
-            self._learn(found.kernel)
-        self.test_seconds = found.test_seconds or self.test_seconds
+            self.forecast.learn(found.kernel)
+        self.forecast.test_seconds = found.test_seconds or self.forecast.test_seconds
         return found
-
-    def _learn(self, kernel: Manifest) -> None:
-        """Later forecasts know what was built."""
-        self.kernels.learn(kernel)
-        for world in self.store.all("world"):
-            self.worlds.learn(world)
 
     def _write(
         self, found: Finding, verdict: Verdict, series: Series, why: str, left: int = 0

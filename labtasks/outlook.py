@@ -93,3 +93,42 @@ class Outlook:
                 known = self.whole or known
             self._seconds[manifest.stack[0], tree] = known
         return known
+
+
+class Forecast:
+    """What is told beforehand of a whole commit: its kernel, its world where it gets one of its own,
+    and its test.
+    """
+
+    def __init__(self, lab: Lab, store: Store) -> None:
+        self._store = store
+        self._kernels = Outlook(lab=lab, store=store, kind="kernel")
+        self._worlds = Outlook(lab=lab, store=store, kind="world")
+        self.test_seconds = 0.1
+
+    @property
+    def full_build(self) -> float:
+        """Seconds of a clean build of world and kernel, as far as is known."""
+        return self._worlds.whole + self._kernels.whole
+
+    def learn(self, kernel: Manifest) -> None:
+        """Take up what was built."""
+        self._kernels.learn(kernel)
+        for world in self._store.all("world"):
+            self._worlds.learn(world)
+
+    def cannot_matter(
+        self,
+        parents: Mapping[CommitId, tuple[CommitId, ...]],
+        about: Mapping[CommitId, Commit],
+        *,
+        worlds: bool,
+    ) -> set[CommitId]:
+        """Commits that change no kernel, and, with `worlds`, no world either."""
+        idle = self._kernels.cannot_matter(parents, about)
+        return idle & self._worlds.cannot_matter(parents, about) if worlds else idle
+
+    def seconds(self, tree: TreeId, *, world: bool) -> float:
+        """What it will take to build and test a tree."""
+        below = self._worlds.seconds(tree) if world else 0.0
+        return below + self._kernels.seconds(tree) + self.test_seconds

@@ -37,7 +37,7 @@ def record(hunt: Hunt) -> Report:
     search = hunt.replayed(place)
     steps = tuple(_step(hunt, told) for told in state.told)
     message, diffstat = hunt.lab.repository.describe(culprits[0]) if culprits else ("", "")
-    full = sum(outlook.whole for outlook in (hunt.worlds, hunt.kernels))
+    full = hunt.forecast.full_build
     spent = sum(step.build_seconds for step in steps)
     whole = state.end or (culprits and (state.proofs or not hunt.prove or len(culprits) > 1))
     return Report(
