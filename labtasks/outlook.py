@@ -96,8 +96,8 @@ class Outlook:
 
 
 class Forecast:
-    """What is told beforehand of a whole commit: its kernel, its world where it gets one of its own,
-    and its test.
+    """What is told beforehand of a whole commit: its kernel, its world where it gets one of its
+    own, and its test.
     """
 
     def __init__(self, lab: Lab, store: Store) -> None:
