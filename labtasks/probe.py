@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass, field, replace
 
 from labtasks import abi, key, trial, verdict
-from labtasks.artifact import Request, produce
+from labtasks.artifact import Request
 from labtasks.error import BuildError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.judge import Outcome
-from labtasks.key import World
+from labtasks.key import Wanted, World
 from labtasks.lab import Lab
 from labtasks.store import Manifest, Store
 from labtasks.verdict import Verdict
@@ -112,10 +112,10 @@ class Prober:
         started = time.monotonic()
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
-        known = self.store.get("install", want.key) is not None
+        known = self._held(want)[0] is not None
         request = replace(self.request, force=True)
         try:
-            produce(self.lab, self.store, want, request)
+            trial.installed(self.lab, self.store, want, request)
         except BuildError as error:
             return Finding(
                 commit=commit,
@@ -146,10 +146,20 @@ class Prober:
         want = key.wanted(self.lab, "install", commit, world)
         if self.store.failure("kernel", want.on[0].key):
             return True
-        install = self.store.get("install", want.key)
-        below = key.root_under(self.lab, want)
-        root = self.store.get("root", below.key) if below else None
-        if install is None or (below and root is None):
+        install, root = self._held(want)
+        if install is None:
             return False
         inputs = verdict.inputs_of(self.lab, self.vm, root, install)
         return verdict.get(self.store, verdict.key_of(inputs)) is not None
+
+    def ready(self, commit: Commit) -> bool:
+        """Whether all that a test boots is built."""
+        want = key.wanted(self.lab, "install", commit, self.world_for(commit)[0])
+        return self._held(want)[0] is not None
+
+    def _held(self, want: Wanted) -> tuple[Manifest | None, Manifest | None]:
+        """What the store has of an installed kernel and its root: all of it, or nothing."""
+        below = key.root_under(self.lab, want)
+        root = self.store.get("root", below.key) if below else None
+        install = self.store.get("install", want.key)
+        return (None, None) if below and root is None else (install, root)

@@ -8,6 +8,7 @@ kernels go on side by side. Knows nothing of commits' order.
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 import time
@@ -24,6 +25,7 @@ from labtasks.events import EventName
 from labtasks.judge import Described, Ended, Judged, Outcome, described, judge
 from labtasks.key import Wanted, root_under
 from labtasks.lab import Lab
+from labtasks.layer import LayerId
 from labtasks.qemu import Drive, Machine
 from labtasks.recipe import Guest, late
 from labtasks.store import Manifest, Store
@@ -49,9 +51,7 @@ def verdict_on(
             f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
         )
     failure_wanted = described(lab.settings.test.bad, lab.settings.test.text)
-    install = produce(lab, store, want, request)
-    below = root_under(lab, want)
-    root = produce(lab, store, below, request) if below else None
+    install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
     name = f"test:{want.commit.short}:{vm}"
@@ -62,6 +62,7 @@ def verdict_on(
         trial = Trial(
             lab=lab, store=store, guest=guest, vm=vm, root=_tree(store, root),
             boot=_tree(store, install), sha=want.commit.short,
+            uses=tuple(one.stack[0] for one in (install, root) if one),
             wanted=failure_wanted, echo=request.echo,
         )  # fmt: skip
         runs: list[Run] = []
@@ -88,14 +89,30 @@ def verdict_on(
         )
 
 
+def installed(
+    lab: Lab, store: Store, want: Wanted, request: Request
+) -> tuple[Manifest, Manifest | None]:
+    """An installed kernel and the root it boots with, made if need be; no root where the VM brings
+    its own. Raises what building raises.
+    """
+    install = produce(lab, store, want, request)
+    below = root_under(lab, want)
+    return install, produce(lab, store, below, request) if below else None
+
+
 def _tree(store: Store, manifest: Manifest | None) -> str:
     return str(layer.tree_of(store.layers, manifest.stack[0])) if manifest else ""
+
+
+_NO_KERNEL = re.compile(r"invalid kernel header|[Ll]oad.*\b(kernel|multiboot|ELF)")
+"""What QEMU says of a file that is no kernel to it: that is the commit's doing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Trial:
     """One kernel on one world in one kind of machine, to be run once or several times. `root` and
-    `boot` are folders with what was installed, `sha` names the commit.
+    `boot` are folders with what was installed, `uses` the layers they are, which nobody removes
+    while a machine runs on them; `sha` names the commit.
     """
 
     lab: Lab
@@ -105,6 +122,7 @@ class Trial:
     root: str
     boot: str
     sha: str
+    uses: tuple[LayerId, ...]
     wanted: Described
     echo: bool
     command: list[str] = field(default_factory=list)
@@ -128,7 +146,7 @@ class Trial:
 
     def _once(self, console: Path) -> Judged:
         nonce = secrets.token_hex(8)
-        with self.store.workspace("test") as scratch:
+        with self.store.workspace("test", self.uses) as scratch:
             (scratch / "run").mkdir()
             (scratch / "test").write_text(self.lab.script, encoding="utf-8")
             names = self._names(scratch, nonce)
@@ -155,7 +173,10 @@ class Trial:
         )
         judged = judge(watch.events, watch.said, how, self.wanted)
         if complaint and judged.outcome is Outcome.INFRASTRUCTURE:
-            return replace(judged, reason=f"{judged.reason}: {complaint.splitlines()[-1]}")
+            last = complaint.splitlines()[-1]
+            if not how.console and _NO_KERNEL.search(last):
+                return replace(judged, outcome=Outcome.UNTESTABLE, reason=last)
+            return replace(judged, reason=f"{judged.reason}: {last}")
         return judged
 
     def _watch(self, console: Path, channel: Path, nonce: str) -> Watch:
