@@ -14,6 +14,7 @@ import platform
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
@@ -140,6 +141,13 @@ def find(arch: Arch) -> Accelerator:
     }  # fmt: skip
     _write(memory, {**known, binary: entry})
     return found
+
+
+@cache
+def version(arch: Arch) -> str:
+    """What the emulator says of its version. Raises UserError when it is missing."""
+    binary = process.which(qemu.binary(arch))
+    return process.query([binary, "--version"]).text.partition("\n")[0]
 
 
 def choose(asked: Literal["auto", "kvm", "hvf", "tcg"], arch: Arch) -> Accelerator:

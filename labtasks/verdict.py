@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import digest
+from labtasks import accelerator, digest
 from labtasks.digest import Key
 from labtasks.judge import Outcome
 from labtasks.key import Inputs, machine_of
@@ -70,6 +70,8 @@ def inputs_of(
         ("root", root.digest if root else ""),
         ("install", install.digest),
         *machine_of(lab, vm),
+        *_emulator(lab),
+        ("console", msgspec.json.encode(lab.recipe.console, order="sorted").decode()),
         ("script", digest.of_bytes(lab.script.encode())),
         ("bad", " ".join(test.bad)),
         ("text", test.text),
@@ -79,6 +81,16 @@ def inputs_of(
         ("repeats", str(test.repeats)),
         ("again", str(again)),
     )
+
+
+def _emulator(lab: Lab) -> Inputs:
+    """What runs the machine: which QEMU, and the firmware by content. Raises UserError."""
+    guest = lab.recipe.machine
+    if guest is None:
+        return ()
+    firmware = Path(guest.firmware)
+    content = digest.of_bytes(firmware.read_bytes()) if firmware.is_file() else ""
+    return (("emulator", accelerator.version(guest.arch)), ("firmware", content))
 
 
 def key_of(inputs: Inputs) -> Key:
