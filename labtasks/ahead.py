@@ -6,13 +6,19 @@ needs what it is building waits for its lock. Knows nothing of searches.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from labtasks import process
+from labtasks import notify, process
+from labtasks.error import say
 from labtasks.git import Commit
 from labtasks.probe import Prober
+
+_PAUSE = 0.2
+"""Seconds between two looks at whether something is built."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,24 +29,51 @@ class Ahead:
     _child: process.Child | None = None
     _of: list[Commit] = field(default_factory=list)
 
-    def prepare(self, commits: Iterable[Commit]) -> None:
+    def prepare(self, commits: Iterable[Commit], *, now: Commit | None = None) -> None:
         """Build and install these in order, while the caller does something else. What was under
-        way and is not among them is dropped.
+        way and is not among them is dropped, but not the build of what the caller needs `now`:
+        that is waited for.
         """
         wanted = list(commits)
         if self._child and self._child.alive() and self._of == wanted:
             return
+        if now:
+            self._finish(now)
         self.stop()
         self._of = wanted
         if wanted:
             log = self.prober.store.log("ahead")
-            self._child = process.Child(self._argv(wanted), log=log, cwd=self.prober.lab.directory)
+            self._child = process.Child(
+                self._argv(wanted), log=log, cwd=self.prober.lab.directory,
+                env={**os.environ, notify.QUIET: "yes"},
+            )  # fmt: skip
+
+    def _finish(self, now: Commit) -> None:
+        """Let it end a build that it has begun. What comes before that in its list is moot."""
+        prober, told = self.prober, False
+        while self._child and self._child.alive() and self._at(now):
+            if prober.ready(now) or prober.known(now):
+                return
+            if not told:
+                say(f"{now.short} is being built already")
+            told = True
+            time.sleep(_PAUSE)
+
+    def _at(self, commit: Commit) -> bool:
+        """Whether the turn of a commit has come: it is the first one that is not there yet."""
+        left = (
+            one for one in self._of if not self.prober.ready(one) and not self.prober.known(one)
+        )
+        return next(left, None) == commit
 
     def _argv(self, commits: list[Commit]) -> list[str]:
         world, _ = self.prober.world_for(commits[0])
         word = world.id if isinstance(world, Commit) else world or "own"
         tasks = [f"install:{commit.id}:{self.prober.vm}" for commit in commits]
-        return [sys.executable, "-m", "doit", "--continue", f"world={word}", "force=yes", *tasks]
+        return [
+            sys.executable, "-m", "doit", "--continue", f"world={word}", "force=yes",
+            f"builder={self.prober.lab.settings.builder}", *tasks,
+        ]  # fmt: skip
 
     def stop(self) -> None:
         """Drop what is under way."""

@@ -251,9 +251,11 @@ def _launched(argv: Sequence[str], out: Any, env: Mapping[str, str], cwd: Path |
 class Child:
     """A command that runs beside its caller."""
 
-    def __init__(self, argv: Sequence[str], *, log: Path, cwd: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, log: Path, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> None:
         with log.open("ab") as out:
-            self._child = _launched(argv, out, os.environ, cwd)
+            self._child = _launched(argv, out, os.environ if env is None else env, cwd)
 
     def alive(self) -> bool:
         """Whether it runs still."""
