@@ -89,7 +89,13 @@ class Hunt:
             return graph.graph(self.parents)
         own = self.prober.world is None
         idle = self.forecast.cannot_matter(self.parents, self.about, worlds=own)
-        return graph.graph(self.parents, idle)
+        place = graph.graph(self.parents, idle)
+        try:
+            self.replayed(place)
+        except UserError:  # what was found cannot be where these are folded
+            say("bisect: the verdicts do not go with the commits that cannot matter: all count")
+            return graph.graph(self.parents)
+        return place
 
     @property
     def _unfolded(self) -> bool:
@@ -114,7 +120,7 @@ class Hunt:
             found = self._tested(about, why=f"the {word} end")
             if found is not wanted and commit == begin.bad and self.prober.world:
                 say(f"  not {word} on the pinned world: each commit on its own from here")
-                self.prober = replace(self.prober, world=None)
+                self._unpin()
                 found = self._tested(about, why=f"the {word} end")
             if found is not wanted:
                 last = self.state.told[-1]
@@ -141,13 +147,19 @@ class Hunt:
         if told.commit == self.begin.bad and world == told.commit[:12] and not self.prober.aligned:
             pinned = self.prober.world_for(self.about[told.commit])[0]
             if pinned:  # the rules had not asked for its own
-                self.prober = replace(self.prober, world=None)
+                self._unpin()
         if world:
             base = None if world == told.commit[:12] else self.lab.repository.commit(world)
             want = key.wanted(self.lab, "kernel", self.about[told.commit], base)
             kernel = self.store.get(want.kind, want.key)
             if kernel:
                 self.forecast.learn(kernel)
+
+    def _unpin(self) -> None:
+        """Each commit on its own world from here."""
+        self.prober = replace(self.prober, world=None)
+        if self.ahead:
+            self.ahead.prober = self.prober
 
     def _search(self) -> State:
         """Test until nothing is left in question; the culprit is in the journal then."""
@@ -166,7 +178,7 @@ class Hunt:
                 break
             why = self._why(search, best)
             if self.ahead:
-                self.ahead.prepare(self._next_ones(search, best.root))
+                self.ahead.prepare(self._next_ones(search, best.root), now=self.about[best.commit])
             self._tested(self.about[best.commit], why=why, search=search)
             left = self.replayed(place)
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
