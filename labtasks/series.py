@@ -15,7 +15,7 @@ from labtasks.git import CommitId
 from labtasks.graph import Graph
 from labtasks.judge import Outcome
 from labtasks.probe import Finding
-from labtasks.progress import State
+from labtasks.progress import State, Told
 from labtasks.search import Search, Terms, Verdict
 
 _NONE = Series()
@@ -25,6 +25,9 @@ _FEW = 5
 
 _MOST = 200
 """Runs of one commit after which what was seen most decides."""
+
+_CERTAIN = 10_000
+"""Passes that a person's word is worth."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,6 +101,8 @@ class Decider:
 
     def _decided(self, series: Series) -> bool | None:
         """Whether a series shows its commit to be bad; None while it must go on."""
+        if self.repeats and self.terms.fixed:  # here a "fail" is a test that passed: once is luck
+            return False if series.passes else True if series.fails >= self.repeats else None
         if self.repeats:
             return True if series.fails else False if series.passes >= self.repeats else None
         if series.runs >= _MOST:
@@ -114,9 +119,16 @@ class Decider:
 def _tested(state: State, place: Graph) -> dict[CommitId, Series]:
     """The series so far, without the bad end: its runs have told the rate already."""
     return {
-        told.commit: Series(fails=told.fails, passes=told.passes)
+        told.commit: _series(told)
         for told in state.told
         if told.commit in place.place
-        and told.fails + told.passes
+        and (told.fails + told.passes or told.verdict is not Verdict.SKIP)
         and told.commit != state.begun().bad
     }
+
+
+def _series(told: Told) -> Series:
+    """A commit's runs. What a person said, or git, counts like runs that leave no doubt."""
+    if told.fails + told.passes:
+        return Series(fails=told.fails, passes=told.passes)
+    return Series(fails=1) if told.verdict is Verdict.BAD else Series(passes=_CERTAIN)

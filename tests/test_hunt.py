@@ -22,8 +22,10 @@ from labtasks.hunt import Hunt
 from labtasks.journal import Journal
 from labtasks.judge import Outcome
 from labtasks.lab import load
+from labtasks.outlook import Outlook
 from labtasks.probe import Finding
-from labtasks.progress import Proof, Start
+from labtasks.progress import Proof, Start, Told
+from labtasks.search import Verdict
 from labtasks.series import Decider
 from labtasks.store import Store
 
@@ -167,6 +169,35 @@ def test_a_flaky_failure_is_found_with_a_stated_probability(make, seed):
     assert state.culprit.commits == (ids[6],)
     assert max(told.passes + told.fails for told in state.told) > 3
     assert len(table.asked) < 150
+
+
+def test_fixed_is_not_deceived_by_one_lucky_pass(make):
+    """Old commits fail three times of four: only who passes every time is mended."""
+    calls = iter(range(1000))
+    hunt, _, ids = make(
+        lambda n, _world: Outcome.GOOD if n >= 8 or next(calls) % 4 == 3 else Outcome.BAD,
+        fixed=True, repeats=3,
+    )  # fmt: skip
+    assert hunt.run().culprit.commits == (ids[8],)
+
+
+def test_a_persons_word_counts_where_runs_are_counted(make):
+    hunt, table, ids = make(from_number(6), repeats=0, prove=False)
+    for number, verdict in ((5, Verdict.GOOD), (6, Verdict.BAD)):
+        hunt.journal.add(Told(commit=ids[number], verdict=verdict, how="by hand"))
+    assert hunt.run().culprit.commits == (ids[6],)
+    assert set(table.asked) == {0, COMMITS - 1}
+
+
+def test_what_cannot_matter_and_does_is_folded_no_more(make):
+    class Blind(Outlook):
+        def cannot_matter(self, parents: Any, _about: Any) -> set:
+            return set(parents)
+
+    hunt, _, ids = make(from_number(4))
+    hunt.kernels = Blind(lab=hunt.lab, store=hunt.store, kind="kernel")
+    hunt.worlds = Blind(lab=hunt.lab, store=hunt.store, kind="world")
+    assert hunt.run().culprit.commits == (ids[4],)
 
 
 def test_fixed_looks_for_what_mended_it(make):
