@@ -14,12 +14,13 @@ import msgspec
 
 from labtasks import gitlog, process
 from labtasks.error import LabError, UserError, say
-from labtasks.git import CommitId
+from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
 from labtasks.judge import Outcome, git_code
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
+from labtasks.search import Verdict
 from labtasks.tasks import Session, request
 
 _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
@@ -110,15 +111,19 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
         )
     repository = session.lab.repository
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
+    pinned = session.world()  # as a commit: a branch may move before the end
     start = Start(
-        goods=tuple(repository.commit(ref).id for ref in options["good"]),
+        goods=tuple(dict.fromkeys(repository.commit(ref).id for ref in options["good"])),
         bad=repository.commit(options["bad"]).id,
         vm=vm,
         test=options["test"],
         fixed=options["fixed"],
         first_parent=options["first_parent"],
         paths=tuple(paths),
-        options={"repeats": options["repeats"], "world": session.options.world},
+        options={
+            "repeats": options["repeats"],
+            "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
+        },
     )
     under_way = journal.state
     same = under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start
@@ -137,6 +142,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
             hint="are good and bad the right way round? --fixed looks for what mended a failure",
         )
     _repeats(start)
+    _ = _with_test(session.lab, start.test).script  # refused now, if it is not there
     journal.add(start)
 
 
@@ -164,11 +170,32 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
     verdict = begin.terms.verdict(word)
     for ref in refs or ["HEAD"]:
         commit = session.lab.repository.commit(ref)
-        journal.add(
-            Told(commit=commit.id, verdict=verdict, outcome=word, reason="said so", how="by hand")
+        told = Told(
+            commit=commit.id, verdict=verdict, outcome=word, reason="said so", how="by hand"
         )
+        _refuse_contradiction(session.lab, journal, told)
+        journal.add(told)
         say(f"{commit.short} is {word}, said by hand")
     return 0
+
+
+def _refuse_contradiction(lab: Lab, journal: Journal, told: Told) -> None:
+    """A verdict must go with those that stand. Raises UserError."""
+    from labtasks import graph  # noqa: PLC0415
+    from labtasks.series import Decider  # noqa: PLC0415
+
+    begin, repository = journal.state.begun(), lab.repository
+    parents = repository.between(
+        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
+    )
+    cleared = any(repository.is_ancestor(told.commit, good) for good in begin.goods)
+    if told.commit not in parents and not (cleared and told.verdict is not Verdict.BAD):
+        raise UserError(
+            f"{told.commit[:12]} is not among the commits of this search",
+            hint=f"{begin.goods[0][:12]}..{begin.bad[:12]} are",
+        )
+    decider = Decider(terms=begin.terms, repeats=_repeats(begin))
+    decider.search(state([*journal.events, told]), graph.graph(parents))
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
@@ -179,6 +206,11 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
     from labtasks.series import Decider  # noqa: PLC0415
 
     begin = journal.state.begun()
+    if journal.state.end:
+        raise UserError(
+            f"the bisect has ended: {journal.state.end.reason}",
+            hint="`doit bisect --good REF --bad REF` begins another",
+        )
     lab = _with_test(session.lab, begin.test)
     world = begin.options.get("world") or lab.settings.world or begin.goods[0]
     prober = Prober(
@@ -215,6 +247,11 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
 def _repeats(begin: Start) -> int:
     """How many runs must be good, 0 for auto. Raises UserError."""
     text = begin.options.get("repeats") or "1"
+    if text == "auto" and begin.fixed:
+        raise UserError(
+            "--repeats auto and --fixed: what mends a rare failure shows in passes alone",
+            hint="say how many runs must pass: --repeats 10",
+        )
     if text == "auto":
         return 0
     if not text.isdecimal() or not int(text):
@@ -247,7 +284,7 @@ def _status(session: Session, found: State) -> int:
     if found.end:
         say(f"ended: {found.end.reason}")
     if not found.culprit:
-        say("no culprit yet: `doit bisect` goes on")
+        say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
         return 1
     names = session.lab.repository.about(found.culprit.commits)
     for commit in found.culprit.commits:

@@ -109,6 +109,8 @@ def test_a_commit_that_does_not_build_is_skipped_for_git(lab):
         (("--good", "good", "--bad", "nowhere"), "'nowhere' is not a commit"),
         (("--good", "bad", "--bad", "good"), "is an ancestor of a good commit"),
         (("--good", "good", "--bad", "bad", "--repeats", "many"), "--repeats many"),
+        (("--good", "good", "--bad", "bad", "--test", "/nowhere"), "/nowhere"),
+        (("--good", "good", "--bad", "bad", "--fixed", "--repeats", "auto"), "--fixed"),
         (("--replay", "/nowhere"), "No such file"),
         (("sideways",), "bisect does not take 'sideways'"),
     ],
@@ -119,12 +121,36 @@ def test_mistakes_are_refused(lab, words, said):
     assert ran.returncode == 3
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert doit(lab, "bisect").returncode == 3  # it has not begun
 
 
 def test_verdicts_by_hand_are_taken_back(lab):
     doit(lab, "bisect", "--reset")
     doit(lab, "bisect", "--good", "good", "--bad", "nowhere")
     assert doit(lab, "bisect", *ENDS).returncode == 0
+    before = told(lab)
+    for words, why in (
+        (("good", "bad~1"), "is good, but"),
+        (("bad", "good"), "is not among the commits"),
+    ):
+        refused = doit(lab, "bisect", *words)
+        assert refused.returncode == 3
+        assert why in refused.stderr
+    assert told(lab) == before
     assert "is in question again" in doit(lab, "bisect", "--undo").stdout
     assert doit(lab, "bisect", "--status").returncode == 1
     assert doit(lab, "bisect").returncode == 0
+
+
+def test_what_was_given_up_does_not_go_on(lab):
+    doit(lab, "bisect", *ENDS)
+    doit(lab, "bisect", "--reset")
+    ran = doit(lab, "bisect")
+    assert ran.returncode == 3
+    assert "the bisect has ended: given up" in ran.stderr
+
+
+def test_an_end_named_twice_is_one(lab):
+    doit(lab, "bisect", "--reset")
+    assert doit(lab, "bisect", "--good", "good", *ENDS).returncode == 0
+    assert doit(lab, "bisect", "--log").stdout.count("\n# good: [9f438a2fd1d6") == 1
