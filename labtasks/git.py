@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _NEUTRAL = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 _PARALLEL = ("checkout.workers=0", "checkout.thresholdForParallelism=200")
 
 _MODES = {"100644": 0o644, "100755": 0o755, "120000": 0o777}
+
+_SEVERAL = re.compile(r"\^|[^:{]*\.\.")
+"""Begins what git takes for a range, where one commit is meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class Repository:
         argv = ["git", f"--git-dir={self.git_dir}", "log", "-1", "--no-show-signature"]
         fmt = "--format=%H%x00%T%x00%ct%x00%s"
         answer = process.query([*argv, fmt, "--end-of-options", f"{ref}^{{commit}}", "--"])
-        if answer.code:
+        if answer.code or _SEVERAL.match(ref):
             raise UserError(f"{ref!r} is not a commit of {self.git_dir}", hint=self._ref_hint(ref))
         sha, tree, date, subject = answer.text.rstrip("\n").split("\0", 3)
         return Commit(id=CommitId(sha), tree=TreeId(tree), date=int(date), subject=subject)
@@ -238,9 +242,10 @@ class Repository:
             return {}
         form = "--format=%H%x00%T%x00%ct%x00%an%x00%s"
         asked = "".join(f"{one}\n" for one in ids)
-        raw = self._git("log", "--no-walk=unsorted", form, "--stdin", data=asked.encode())
+        words = ("log", "--no-show-signature", "--no-walk=unsorted", form, "--stdin")
+        raw = self._git(*words, data=asked.encode())
         found = {}
-        for line in raw.decode(errors="replace").splitlines():
+        for line in raw.decode(errors="replace").split("\n")[:-1]:  # a subject may hold a form feed
             one, tree, date, author, subject = line.split("\0")
             found[CommitId(one)] = Commit(
                 id=CommitId(one), tree=TreeId(tree), date=int(date), subject=subject, author=author
@@ -250,7 +255,7 @@ class Repository:
     def names(self) -> list[str]:
         """HEAD, branches and tags, as a person types them."""
         refs = self._git("for-each-ref", "--format=%(refname:short)")
-        return ["HEAD", *refs.decode(errors="replace").splitlines()]
+        return ["HEAD", *refs.decode(errors="replace").split("\n")[:-1]]
 
     def newest(self, count: int) -> list[CommitId]:
         """The newest commits of all branches and tags."""
@@ -259,7 +264,9 @@ class Repository:
 
     def describe(self, commit: CommitId) -> tuple[str, str]:
         """A commit's message, and which files it changes by how many lines."""
-        message = self._git("log", "-1", "--format=%B", commit).decode(errors="replace")
+        message = self._git("log", "-1", "--no-show-signature", "--format=%B", commit).decode(
+            errors="replace"
+        )
         stat = self._git("diff-tree", "--stat=72", "--root", "--no-commit-id", "-m", commit)
         return message.strip(), stat.decode(errors="replace").rstrip()
 

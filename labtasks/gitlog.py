@@ -91,7 +91,7 @@ def read(text: str, resolve: Callable[[str], CommitId | None]) -> GitLog:
     Raises UserError with the line that cannot be understood.
     """
     log = GitLog(told=())
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         found = _LINE.match(line)
         if not found:  # git takes no notice of such lines either
             continue

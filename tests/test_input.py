@@ -93,6 +93,8 @@ COMMANDS = [
     (["build:HEAD", "wolrd=base"], "unknown word wolrd=base", "'world'"),
     (["build:HEAD", "retry=maybe"], "retry=maybe", "retry=yes"),
     (["build:HEAD", "world=nowhere"], "'nowhere' is not a commit", "git log"),
+    (["kernel:^base"], r"'\^base' is not a commit", "git log"),
+    (["kernel:base..docs"], "'base..docs' is not a commit", "git log"),
     (["explain"], "of what", "doit explain kernel:HEAD"),
     (["explain", "kernel"], "takes KIND:REF", ""),
     (["verify", "objfs:HEAD"], "takes KIND:REF", ""),

@@ -7,6 +7,10 @@ import os
 import pytest
 from conftest import Repo
 
+from labtasks import gitlog
+from labtasks.git import CommitId, Repository
+from labtasks.search import Verdict
+
 RECIPE = """
 about = "copies its sources"
 [env]
@@ -63,3 +67,18 @@ def test_names_survive(make_lab, tmp_path, names):
             assert (tree / name).read_text() == text
             assert os.readlink(tree / f"{name}.link") == name
             assert (tree / f"in {name}" / name).exists() == inside
+
+
+@pytest.mark.parametrize("odd", ["\f", "\v", "\x1c", "\x85", "\u2028", "\udcff"])
+def test_subjects_that_hold_other_ends_of_lines(tmp_path, odd):
+    repo = Repo(tmp_path / "repo")
+    repo.create()
+    (tmp_path / "message").write_bytes(f"one{odd}git bisect two".encode(errors="surrogateescape"))
+    repo.git("commit", "-q", "--allow-empty", "-F", str(tmp_path / "message"))
+    repository = Repository(repo.path)
+    head = repository.commit("HEAD")
+    told = repository.about([head.id])
+    assert told[head.id].id == head.id
+    log = gitlog.GitLog(told=((head.id, Verdict.BAD),))
+    text = gitlog.write(log, {head.id: told[head.id].subject})
+    assert gitlog.read(text, CommitId).told == log.told
