@@ -154,6 +154,10 @@ class Hunt:
             kernel = self.store.get(want.kind, want.key)
             if kernel:
                 self.forecast.learn(kernel)
+        if world == told.commit[:12] and told.digest:
+            about = self.about[told.commit]
+            if self.prober.world_for(about)[1]:  # its own world was built: others may fit it
+                self.prober.aligned[about.id] = about
 
     def _unpin(self) -> None:
         """Each commit on its own world from here."""
