@@ -51,6 +51,7 @@ def verdict_on(
             f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
         )
     failure_wanted = described(lab.settings.test.bad, lab.settings.test.text)
+    _ = lab.script  # refused before anything is built, if it is not there
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
