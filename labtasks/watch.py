@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks.console import Console, Event
+from labtasks.console import Console, Event, clean
 from labtasks.events import ConsoleRules, EventName
 from labtasks.judge import Said, listen
 
@@ -31,11 +31,14 @@ _ONWARD = frozenset(
 _MOST = 1 << 20
 """Bytes read in one look."""
 
+_WORDS = 100
+"""Different lines with the right nonce that are listened to."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """One run, watched. `limit` are the bytes that make a flood, `text` a regex of the person's;
-    `echo` shows the console on the terminal.
+    """One run, watched. `limit` are the bytes that make a flood, on either port, `text` a regex of
+    the person's; `echo` shows the console on the terminal.
     """
 
     console: Path
@@ -52,6 +55,9 @@ class Watch:
     _reader: Console = field(init=False)
     _started: float = field(default_factory=time.monotonic)
     _decisive: float | None = None
+    _at: int = 0
+    _rest: bytes = b""
+    _lines: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._reader = Console(self.rules, watch=self.text)
@@ -91,10 +97,26 @@ class Watch:
             self._decisive = self._now()
 
     def _heard(self, *, ended: bool) -> Said:
-        if not self.channel.exists():
-            return Said()
+        """What the channel has said. A system that talks there too must not hide a verdict, nor
+        fill the disk.
+        """
+        while more := self._said_since():
+            self._rest += more
+            end = 1 + max(self._rest.rfind(b"\n"), self._rest.rfind(b"\r"))
+            lines, self._rest = self._rest[:end].splitlines(), self._rest[end:][-_MOST:]
+            ours = [one for one in lines if self.nonce.encode() in clean(one)]
+            self._lines = list(dict.fromkeys((*self._lines, *ours)))[:_WORDS]
+        return listen(b"\n".join((*self._lines, self._rest)), self.nonce, ended=ended)
+
+    def _said_since(self) -> bytes:
+        if self.flooded or not self.channel.exists():
+            return b""
         with self.channel.open("rb") as file:
-            return listen(file.read(_MOST), self.nonce, ended=ended)
+            file.seek(self._at)
+            data = file.read(_MOST)
+        self._at += len(data)
+        self.flooded = self._at > self.limit
+        return data
 
     def _read(self) -> bytes:
         if self.flooded:

@@ -1,0 +1,53 @@
+"""A run that is followed by the files it writes."""
+
+import msgspec
+import pytest
+
+from labtasks.events import ConsoleRules
+from labtasks.judge import Word
+from labtasks.watch import Watch
+
+NOISE = b"probing ata0\r\n"
+
+
+@pytest.fixture
+def watch(tmp_path):
+    for name in ("console", "channel"):
+        (tmp_path / name).touch()
+    rules = msgspec.convert({}, ConsoleRules)
+    return Watch(
+        console=tmp_path / "console", channel=tmp_path / "channel", rules=rules, nonce="17",
+        limit=4 << 20,
+    )  # fmt: skip
+
+
+def _add(watch, data: bytes) -> None:
+    with watch.channel.open("ab") as file:
+        file.write(data)
+
+
+def test_a_verdict_behind_much_talk_is_heard(watch):
+    _add(watch, NOISE * 150_000)
+    watch.decided()
+    _add(watch, b"VERDICT 17 go")
+    watch.decided()
+    assert not watch.said.verdicts
+    _add(watch, b"od all is well\n")
+    watch.decided()
+    assert watch.said.verdicts == ((Word.GOOD, "all is well"),)
+    watch.end()
+    assert watch.said.verdicts == ((Word.GOOD, "all is well"),)
+
+
+def test_the_last_line_needs_no_end(watch):
+    _add(watch, NOISE + b"VERDICT 17 ready\nVERDICT 16 good\nVERDICT 17 bad")
+    watch.end()
+    assert (watch.said.ready, watch.said.verdicts) == (True, ((Word.BAD, ""),))
+
+
+def test_a_flood_on_the_channel_ends_the_run(watch):
+    _add(watch, NOISE * 400_000)
+    assert watch.decided()
+    assert watch.flooded
+    watch.end()
+    assert not watch.said.verdicts
