@@ -22,6 +22,7 @@ from labtasks.flaky import Series
 from labtasks.git import Commit, CommitId
 from labtasks.graph import Graph
 from labtasks.journal import Journal
+from labtasks.key import World
 from labtasks.lab import Lab
 from labtasks.outlook import Forecast
 from labtasks.probe import Finding, Prober
@@ -118,7 +119,8 @@ class Hunt:
                 continue
             about, word = self.about[commit], begin.terms.word(wanted)
             found = self._tested(about, why=f"the {word} end")
-            if found is not wanted and commit == begin.bad and self.prober.world:
+            pinned = isinstance(self.prober.world, Commit)
+            if found is not wanted and commit == begin.bad and pinned:
                 say(f"  not {word} on the pinned world: each commit on its own from here")
                 self._unpin()
                 found = self._tested(about, why=f"the {word} end")
@@ -149,7 +151,8 @@ class Hunt:
             if pinned:  # the rules had not asked for its own
                 self._unpin()
         if world:
-            base = None if world == told.commit[:12] else self.lab.repository.commit(world)
+            own, repository = world == told.commit[:12], self.lab.repository
+            base: World = "image" if world == "image" else None if own else repository.commit(world)
             want = key.wanted(self.lab, "kernel", self.about[told.commit], base)
             kernel = self.store.get(want.kind, want.key)
             if kernel:

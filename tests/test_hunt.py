@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import subprocess
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from labtasks.hunt import Hunt
 from labtasks.journal import Journal
 from labtasks.judge import Outcome
 from labtasks.lab import load
-from labtasks.outlook import Outlook
+from labtasks.outlook import Forecast
 from labtasks.probe import Finding
 from labtasks.progress import Proof, Start, Told
 from labtasks.search import Verdict
@@ -189,14 +190,30 @@ def test_a_persons_word_counts_where_runs_are_counted(make):
     assert set(table.asked) == {0, COMMITS - 1}
 
 
+def test_a_bisect_without_worlds_goes_on_after_a_kill(make):
+    hunt, table, ids = make(from_number(6))
+    table.world = "image"
+    for number, verdict in ((0, Verdict.GOOD), (11, Verdict.BAD)):
+        facts = {"world": "image"}
+        hunt.journal.add(Told(commit=ids[number], verdict=verdict, passes=1, facts=facts))
+    table.probe = partial(_on_the_image, table)
+    assert hunt.run().culprit.commits == (ids[6],)
+
+
+def _on_the_image(table: Table, commit: Commit, *, again: int = 0) -> Finding:
+    outcome = table.outcome(table.number[commit.id], None)
+    return Finding(
+        commit=commit, outcome=outcome, reason=f"run {again}", how="tested", world="image"
+    )
+
+
 def test_what_cannot_matter_and_does_is_folded_no_more(make):
-    class Blind(Outlook):
-        def cannot_matter(self, parents: Any, _about: Any) -> set:
-            return set(parents)
+    class Blind(Forecast):
+        def cannot_matter(self, parents: Any, _about: Any, *, worlds: bool) -> set:
+            return set(parents) if worlds else set()
 
     hunt, _, ids = make(from_number(4))
-    hunt.kernels = Blind(lab=hunt.lab, store=hunt.store, kind="kernel")
-    hunt.worlds = Blind(lab=hunt.lab, store=hunt.store, kind="world")
+    hunt.forecast = Blind(hunt.lab, hunt.store)
     assert hunt.run().culprit.commits == (ids[4],)
 
 
