@@ -64,8 +64,16 @@ def refuse_new_rules(
             continue
         old = layer.find(store.layers, stack, entry.path) if before else None
         new = space.scratch / "layer" / "t" / entry.path
+        if _no_makefile(new) and (old is None or _no_makefile(old)):
+            continue
         if not _same_rules(_text(old) if old else "", _text(new), written, root):
             raise BuildError(f"it made new rules for make: {printable(entry.path)}")
+
+
+def _no_makefile(path: Path) -> bool:
+    """Whether a file is a program or other data, which make opens now and then to look at it."""
+    with path.open("rb") as file:
+        return b"\0" in file.read(4096)
 
 
 def _same_rules(old: str, new: str, written: Collection[str], root: str) -> bool:
