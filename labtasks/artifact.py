@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from labtasks import candidate, digest, live, objfs, reuse, room, source
+from labtasks import candidate, digest, key, live, objfs, reuse, room, source
 from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
 from labtasks.candidate import Below
@@ -68,6 +68,8 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
     below = replace(request, clean=False)
     base = produce(lab, store, want.base, below) if want.base else None
+    if base and want.base and base.key != want.base.key:  # its inputs were found to be more
+        want = key.wanted(lab, want.kind, want.commit, want.world)
     with store.lock(want.kind, want.key, want.name):
         found = store.get(want.kind, want.key)
         if found and request.takes(found):

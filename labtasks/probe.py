@@ -126,6 +126,7 @@ class Prober:
                 build_seconds=time.monotonic() - started,
             )
         built = time.monotonic()
+        want = key.wanted(self.lab, "install", commit, world)  # inputs may have been found
         told = trial.verdict_on(self.lab, self.store, want, self.vm, request, again=again)
         new = told.finished > time.time() - (time.monotonic() - started)
         return Finding(
