@@ -104,6 +104,8 @@ class Forecast:
         self._store = store
         self._kernels = Outlook(lab=lab, store=store, kind="kernel")
         self._worlds = Outlook(lab=lab, store=store, kind="world")
+        roots = Outlook(lab=lab, store=store, kind="root") if "root" in lab.recipe.parts else None
+        self._below = [self._worlds, *([roots] if roots else [])]
         self.test_seconds = 0.1
 
     @property
@@ -114,8 +116,9 @@ class Forecast:
     def learn(self, kernel: Manifest) -> None:
         """Take up what was built."""
         self._kernels.learn(kernel)
-        for world in self._store.all("world"):
-            self._worlds.learn(world)
+        for outlook in self._below:
+            for held in self._store.all(outlook.kind):
+                outlook.learn(held)
 
     def cannot_matter(
         self,
@@ -124,9 +127,11 @@ class Forecast:
         *,
         worlds: bool,
     ) -> set[CommitId]:
-        """Commits that change no kernel, and, with `worlds`, no world either."""
+        """Commits that change no kernel, and, with `worlds`, no world and no root either."""
         idle = self._kernels.cannot_matter(parents, about)
-        return idle & self._worlds.cannot_matter(parents, about) if worlds else idle
+        for outlook in self._below if worlds else ():
+            idle &= outlook.cannot_matter(parents, about)
+        return idle
 
     def seconds(self, tree: TreeId, *, world: bool) -> float:
         """What it will take to build and test a tree."""

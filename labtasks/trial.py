@@ -58,7 +58,7 @@ def verdict_on(
     name = f"test:{want.commit.short}:{vm}"
     with store.lock(verdict.KIND, key, name):
         found = verdict.get(store, key)
-        if found:
+        if found and (found.outcome is Outcome.GOOD or not request.retry):
             return found
         trial = Trial(
             lab=lab, store=store, guest=guest, vm=vm, root=_tree(store, root),
