@@ -1,4 +1,4 @@
-"""`doit bisect` and `doit verdict`: a search from the command line, and one commit for git's own.
+"""`doit bisect`: a search from the command line.
 
 Knows how words become a bisect's start and how its end is shown; the search itself is elsewhere.
 """
@@ -16,7 +16,6 @@ from labtasks import gitlog, process
 from labtasks.error import LabError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
-from labtasks.judge import Outcome, git_code
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
@@ -295,35 +294,3 @@ def _status(session: Session, found: State) -> int:
         what = "agrees" if proof.agrees else "disagrees"
         say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
     return 0 if len(found.culprit.commits) == 1 else 1
-
-
-class VerdictCommand(LabCommand):
-    """One commit's verdict, with the exit codes that `git bisect run` understands."""
-
-    name = "verdict"
-    doc_purpose = "build, boot and judge one commit; ends with git bisect's exit codes"
-    doc_usage = "REF [VM]"
-    doc_description = "0: good, 1: bad, 125: cannot be tested, 128 and above: stop."
-
-    def execute(self, _options: Any, words: list[str]) -> int:
-        """Doit's hook."""
-        from labtasks.probe import Prober  # noqa: PLC0415
-
-        process.terminate_on_sigterm()
-        try:
-            if not 1 <= len(words) <= 2:
-                raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
-            session = open_session()
-            _, vm = session.on_vm(":".join([words[0], *words[1:]]))
-            prober = Prober(
-                lab=session.lab, store=session.store, vm=vm, request=request(session),
-                world=session.world(),
-            )  # fmt: skip
-            found = prober.probe(session.lab.repository.commit(words[0]))
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
-            return git_code(Outcome.INFRASTRUCTURE)
-        except KeyboardInterrupt:
-            return git_code(Outcome.ABORTED)
-        say(f"{found.commit.short}: {found.outcome}: {found.reason}")
-        return git_code(found.outcome)

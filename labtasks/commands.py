@@ -1,5 +1,5 @@
-"""doit commands that are no tasks: `doit explain kind:ref`, `doit verify kind:ref`, and those for
-a person at a virtual machine: `doit ssh vm`, `doit console vm`.
+"""doit commands that are no tasks: `doit explain`, `verify` and `verdict`, and those for a person at a
+virtual machine, `doit ssh` and `doit console`.
 
 The first two end with 0 when the answer is yes, 1 when it is no, 3 when the question was wrong.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labtasks import config, lab, process, tasks
-from labtasks.error import LabError, UserError
+from labtasks.error import LabError, UserError, say
 from labtasks.kinds import KINDS
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, calm, open_session
@@ -157,3 +157,36 @@ class Console(_Visit):
         with store.machine(f"{name}-console", f"console {name}"):
             port, log = machine.serial(there.state), machine.serial_log(there.state)
             return attach.attach(port, log, name=name)
+
+
+class Verdict(LabCommand):
+    """One commit's verdict, with the exit codes that `git bisect run` understands."""
+
+    name = "verdict"
+    doc_purpose = "build, boot and judge one commit; ends with git bisect's exit codes"
+    doc_usage = "REF [VM]"
+    doc_description = "0: good, 1: bad, 125: cannot be tested, 128 and above: stop."
+
+    def execute(self, _options: Any, words: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks.judge import Outcome, git_code  # noqa: PLC0415
+        from labtasks.probe import Prober  # noqa: PLC0415
+
+        process.terminate_on_sigterm()
+        try:
+            if not 1 <= len(words) <= 2:
+                raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
+            session = open_session()
+            _, vm = session.on_vm(":".join([words[0], *words[1:]]))
+            prober = Prober(
+                lab=session.lab, store=session.store, vm=vm, request=tasks.request(session),
+                world=session.world(),
+            )  # fmt: skip
+            found = prober.probe(session.lab.repository.commit(words[0]))
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return git_code(Outcome.INFRASTRUCTURE)
+        except KeyboardInterrupt:
+            return git_code(Outcome.ABORTED)
+        say(f"{found.commit.short}: {found.outcome}: {found.reason}")
+        return git_code(found.outcome)

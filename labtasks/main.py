@@ -36,7 +36,7 @@ bisect = labtasks.bisect_command:Bisect
 status = labtasks.care:Status
 gc = labtasks.care:Gc
 doctor = labtasks.care:Doctor
-verdict = labtasks.bisect_command:VerdictCommand
+verdict = labtasks.commands:Verdict
 ssh = labtasks.commands:Ssh
 console = labtasks.commands:Console
 """
