@@ -1,5 +1,5 @@
-"""doit commands that are no tasks: `doit explain`, `verify` and `verdict`, and those for a person at a
-virtual machine, `doit ssh` and `doit console`.
+"""doit commands that are no tasks: `explain`, `verify` and `verdict`; `ssh` and `console`
+for a person at a virtual machine.
 
 The first two end with 0 when the answer is yes, 1 when it is no, 3 when the question was wrong.
 """
