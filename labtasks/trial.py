@@ -40,7 +40,7 @@ def verdict_on(
     lab: Lab, store: Store, want: Wanted, vm: str, request: Request, *, again: int = 0
 ) -> Verdict:
     """The verdict on an installed kernel, given before or now. `again` asks for one more run of the
-    same contents: its number, counted from 1.
+    same contents: its number, counted from 1. A `retry` asks anew what was not good.
 
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
@@ -143,7 +143,10 @@ class Trial:
                     mismatch=judged.mismatch,
                 )
             say(f"{name}: the host failed ({judged.reason}), try {attempt} of {_TRIES}")
-        raise InfraError(f"{name}: {judged.reason}", hint=f"the log is {console}")
+        raise InfraError(
+            f"{name}: {judged.reason}",
+            hint=f"the log is {console}; `doit bisect skip {self.sha}` goes past it",
+        )
 
     def _once(self, console: Path) -> Judged:
         nonce = secrets.token_hex(8)

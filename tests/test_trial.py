@@ -57,6 +57,15 @@ def test_good_and_bad_commits_are_told_apart_and_booted_once(lab):
     assert verdicts(lab) == held
 
 
+def test_what_was_not_good_can_be_asked_anew(lab):
+    doit(lab, "test:bad", "test:good")
+    before = {v["key"]: v["finished"] for v in verdicts(lab)}
+    doit(lab, "retry=yes", "test:bad", "test:good")
+    after = {v["key"]: v["finished"] for v in verdicts(lab)}
+    assert before.keys() == after.keys()
+    assert sum(before[key] != after[key] for key in before) == 1
+
+
 def test_a_commit_that_changes_nothing_installed_inherits_the_verdict(lab):
     doit(lab, "test:good")
     before = verdicts(lab)
