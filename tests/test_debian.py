@@ -124,7 +124,7 @@ def test_builds(remote: Lab, world: World) -> None:
     assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 8 << 20
 
 
-def test_a_build_is_killed(remote: Lab, world: World) -> None:
+def test_kills(remote: Lab, world: World) -> None:
     """doit is killed, then the machine: the next build has neither's remains."""
     remote.doit("up:build", timeout=400)
     log = remote.directory / "cache" / "logs"

@@ -96,6 +96,7 @@ def test_linux(linux: Path) -> None:
     assert said.lines("test: good: good: ")
     said = doit(linux, "test:broken", code=1)
     assert said.lines(r"test: bad: bad: \d+ lseek_m1 .*\[FAIL\]"), said.text
-    (linux / "lab.toml").open("a").write('\n[test]\nscript = "tests"\n')
+    settings = linux / "lab.toml"
+    settings.write_text(settings.read_text().replace("[test]\n", '[test]\nscript = "tests"\n', 1))
     (linux / "tests").write_text("syscall:0-10\n")
     assert doit(linux, "test:broken").lines("test: good: good: ")
