@@ -134,7 +134,7 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
                 return git_code(Outcome.UNTESTABLE)
     trial = Trial(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
-        root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench",
+        root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench", uses=(),
         wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
     )  # fmt: skip
     return git_code(trial.run(name, tree / "console").outcome)

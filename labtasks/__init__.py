@@ -4,7 +4,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
 
     live error digest process      what everybody needs: words on a terminal, BLAKE3, commands
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
-    apprised notify                who is told, and by what channel
+    addressee apprised notify      who is told, and by what channel
     machine image                  [vm.<name>] of lab.toml; the disk of a build machine
     lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained

@@ -17,10 +17,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from labtasks import config, namespace
+from labtasks.addressee import Notify
 from labtasks.error import UserError
 from labtasks.git import Repository
 from labtasks.machine import Vm
-from labtasks.notify import Notify
 from labtasks.recipe import Bound, Places, bind, find
 from labtasks.recipe import load as load_recipe
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from labtasks import demo, recipe
+from labtasks.addressee import Notify
 from labtasks.config import described, toml
 from labtasks.error import LabError, UserError
 from labtasks.git import Repository
 from labtasks.lab import DEMO, FILE, Settings, Test
 from labtasks.machine import Vm
-from labtasks.notify import Notify
 
 _DOIT_CFG = """\
 [GLOBAL]

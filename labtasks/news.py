@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import failure, notify
+from labtasks.addressee import Notify
 from labtasks.console import clean
 from labtasks.error import LabError
-from labtasks.notify import Channel, Message, Notify
+from labtasks.notify import Channel, Message
 from labtasks.words import count, cut, duration, plain
 
 _LINES = 12

@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from labtasks import apprised, config
+from labtasks.addressee import Notify
 from labtasks.error import UserError
 
 Meta = msgspec.Meta
@@ -34,30 +35,6 @@ PAUSES = (0.5, 2.0)
 
 LONGEST = 20.0
 """Seconds after which nothing is waited for any more, whatever a server does."""
-
-
-class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """[notify]: who is told when something long has ended."""
-
-    urls: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="Where messages go to, as URLs of apprise (slack://, tgram://, mailto://, "
-            "ntfy://, json://, ...). They are secrets: ~/.config/labtasks/notify, one a line, is "
-            "the better place if others read this file."
-        ),
-    ] = ()
-    after_seconds: Annotated[
-        float,
-        Meta(
-            description="A message at the end of builds, installs, tests and bisects that took "
-            "longer than this; 0 for none (`muninn <command>` always sends one).",
-            ge=0,
-        ),
-    ] = 600
-
-    def __repr__(self) -> str:
-        return f"Notify(urls=<{len(self.urls)}>, after_seconds={self.after_seconds})"
 
 
 class _OfLab(msgspec.Struct, frozen=True):
