@@ -110,8 +110,8 @@ def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decis
     below = Below(digest=base.digest, stack=tuple(base.whole)) if base else None
     found = candidate.candidates(lab, store, want, below)
     decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
-    if decision.rung == "incremental" and want.kind in INSTALLS:
-        return Decision(rung="clean", why=f"installed anew: {decision.why}")
+    if want.kind in INSTALLS and decision.rung not in ("cutoff", "trace"):
+        return Decision(rung="clean", why="installations are always made anew")
     return decision
 
 
