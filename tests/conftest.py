@@ -37,6 +37,12 @@ ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("calm", deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("calm")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long test first: the others fill the second processor beside it."""
+    items.sort(key=lambda item: item.path.name != "test_linux.py")
+
+
 OUTPUTS = {"world": ("world",), "kernel": ("kernel/kernel",)}
 """What the recipe declares as outputs, as folders or files, for the oracle."""
 
