@@ -124,6 +124,7 @@ class Repo:
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.name", "tester")
         self.git("config", "user.email", "tester@example.org")
+        self.git("config", "gc.auto", "0")  # no packing behind a test's back
 
     def commit(self, subject: str, *, tag: str = "") -> str:
         """Commit everything in the work tree; the new commit's id."""
