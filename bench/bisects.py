@@ -1,17 +1,24 @@
 """A whole bisect, against `git bisect run` with plain make: clean, incremental, and through ccache.
 
-Arguments: a lab, its good and its bad commit, and which peers (clean, incremental, ccache; all by
-default). Without arguments: the demo OS. Every variant has a clone, objects and a cache of its
-own, builds with the recipe's own steps, boots with the same code, and runs until git, or
-labtasks, names the culprit. All must name the same one. Labtasks' proof is timed apart.
+    bench/bisects.py [<lab> --good <ref> --bad <ref>] [--peers clean,incremental,ccache]
+                     [--ends believed,tested]
+
+Without a lab: the demo OS. Every variant has a clone, objects and a cache of its own, builds with
+the recipe's own steps, boots with the same code, and runs until git, or labtasks, names the
+culprit. All must name the same one. git believes its user about both ends, and labtasks tests
+them unless told otherwise; so that each does the job of the other, both are run both ways: ends
+believed (labtasks with --trust-ends), and ends tested (the peer builds and boots both ends first,
+in the very tree it searches in). Labtasks' proof, which no peer has, is timed apart.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,11 +32,12 @@ from labtasks import lab as labs
 from labtasks import namespace, process
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
-from labtasks.recipe import JOBS
+from labtasks.recipe import INSTALLS, JOBS
 from labtasks.store import Store
 from labtasks.trial import Trial
 
 PEERS = ("clean", "incremental", "ccache")
+ENDS = ("believed", "tested")
 PARTS = ("world", "kernel", "root", "install")
 
 
@@ -46,37 +54,55 @@ class Row:
     culprit: str
 
 
-def main(where: Path, good: str, bad: str, peers: Sequence[str]) -> None:
-    """Print a table; ratios are labtasks' wall seconds to the peer's."""
-    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as scratch:
-        ours = _ours(Path(scratch), where, good, bad)
-        rows = [ours, *(_peer(Path(scratch), where, good, bad, name) for name in peers)]
-    head = f"{'':<24}{'wall s':>9}{'ratio':>7}{'cpu s':>9}{'builds':>8}{'boots':>7}{'MB':>8}"
-    print(f"{head}  culprit")
-    for row in rows:
-        ratio = ours.wall / row.wall
-        print(
-            f"{row.name:<24}{row.wall:9.1f}{ratio:7.2f}{row.cpu:9.1f}{row.builds:8}{row.boots:7}"
-            f"{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
-            flush=True,
-        )
-    if len({row.culprit for row in rows}) > 1:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is searched: a lab, both ends, and whether they are "believed" or "tested"."""
+
+    where: Path
+    good: str
+    bad: str
+    ends: str
+
+
+def main(where: Path, good: str, bad: str, peers: Sequence[str], ends: Sequence[str]) -> None:
+    """Print a table; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
+    found: set[str] = set()
+    for kind in ends:
+        job = Job(where=where, good=good, bad=bad, ends=kind)
+        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as scratch:
+            ours = _ours(Path(scratch), job)
+            rows = [ours, *(_peer(Path(scratch), job, name) for name in peers)]
+        head = f"{f'ends {kind}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}{'builds':>8}{'boots':>7}"
+        print(f"{head}{'MB':>8}  culprit")
+        for row in rows:
+            print(
+                f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
+                f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
+                flush=True,
+            )
+        found |= {row.culprit for row in rows}
+    if len(found) > 1:
         sys.exit("they disagree")
 
 
-def _ours(scratch: Path, where: Path, good: str, bad: str) -> Row:
-    here = _lab(scratch / "labtasks", where)
+def _ours(scratch: Path, job: Job) -> Row:
+    here = _lab(scratch / "labtasks", job.where)
+    _ = labs.load(here).repository  # the demo's history is made now, as it is for the peers
+    believed = ["--trust-ends"] if job.ends == "believed" else []
+    words = ["--good", job.good, "--bad", job.bad, "--no-proof", "-n", "2", *believed]
     cpu, started = _cpu(), time.monotonic()
-    run([*DOIT, "bisect", "--good", good, "--bad", bad, "--no-proof", "-n", "2"], here)
+    run([*DOIT, "bisect", *words], here)
     wall, cpu = time.monotonic() - started, _cpu() - cpu
-    found = json.loads((here / "cache" / "bisect" / "report.json").read_text())
+    report = here / "cache" / "bisect" / "report.json"
+    found = json.loads(report.read_text())
     size = _size(here / "cache", but=here / "cache" / "demo")
-    started = time.monotonic()
-    run([*DOIT, "bisect"], here)
-    print(f"proof: {time.monotonic() - started:.1f} s more", flush=True)
-    started = time.monotonic()
-    run([*DOIT, "bisect"], here)
-    print(f"asked again: {time.monotonic() - started:.1f} s", flush=True)
+    if os.environ.get("BENCH_KEEP"):  # the steps and their seconds
+        shutil.copy(report, Path(os.environ["BENCH_KEEP"], f"{job.ends}.json"))
+    if job.ends == "tested":
+        for what in ("the proof", "asked again"):
+            started = time.monotonic()
+            run([*DOIT, "bisect"], here)
+            print(f"{what}: {time.monotonic() - started:.1f} s more", flush=True)
     return Row(
         name="labtasks",
         wall=wall,
@@ -88,17 +114,24 @@ def _ours(scratch: Path, where: Path, good: str, bad: str) -> Row:
     )
 
 
-def _peer(scratch: Path, where: Path, good: str, bad: str, name: str) -> Row:
-    here = _lab(scratch / name, where)
+def _peer(scratch: Path, job: Job, name: str) -> Row:
+    here = _lab(scratch / name, job.where)
     origin = labs.load(here).repository.git_dir
     tree = scratch / name / "tree"
     (tree / "obj").mkdir(parents=True)
     run(["git", "clone", "-q", "--shared", str(origin), "src"], tree)
-    ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in (good, bad)]
+    refs = (job.good, job.bad)
+    ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
+    words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
     cpu, started = _cpu(), time.monotonic()
+    for commit in ends if job.ends == "tested" else ():
+        run(["git", "checkout", "-q", commit], tree / "src")
+        subprocess.run(words, env={**os.environ, "PYTHONPATH": str(PROJECT)}, check=False)
+    told = (tree / "steps").read_text().split() if job.ends == "tested" else ["0", "1"]
+    if told != ["0", "1"]:
+        sys.exit(f"the ends are not good and bad to {name}: {told}")
     run(["git", "bisect", "start", ends[1], ends[0]], tree / "src")
-    step = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
-    run(["git", "bisect", "run", *step], tree / "src", PYTHONPATH=str(PROJECT))
+    run(["git", "bisect", "run", *words], tree / "src", PYTHONPATH=str(PROJECT))
     wall, cpu = time.monotonic() - started, _cpu() - cpu
     steps = (tree / "steps").read_text().split()
     return Row(
@@ -129,6 +162,9 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
         if not (tree / "files" / file).exists():
             (tree / "files" / file).write_text(text)
     for part in PARTS:
+        if part in INSTALLS:  # their steps are for an empty place
+            for glob in found.recipe.parts[part].outputs:
+                shutil.rmtree(tree / "obj" / glob.split("/")[0], ignore_errors=True)
         for text in found.recipe.parts[part].steps:
             if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
                 return git_code(Outcome.UNTESTABLE)
@@ -172,12 +208,20 @@ def _size(folder: Path, *, but: Path) -> int:
     return sum(p.lstat().st_blocks * 512 for p in files)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lab", nargs="?", type=Path)
+    parser.add_argument("--good", default="good")
+    parser.add_argument("--bad", default="bad")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--ends", default=",".join(ENDS))
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--step"]:
         sys.exit(step(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])))
-    if len(sys.argv) > 3:
-        main(Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3], sys.argv[4:] or PEERS)
-    else:
-        with tempfile.TemporaryDirectory() as made:
-            demo = lab(Path(made) / "demo", 'repository = "demo"\nrecipe = "demo"\n')
-            main(demo, "good", "bad", PEERS)
+    asked = _arguments()
+    with tempfile.TemporaryDirectory() as made:
+        where = asked.lab or lab(Path(made) / "demo", 'repository = "demo"\nrecipe = "demo"\n')
+        main(where.resolve(), asked.good, asked.bad, asked.peers.split(","), asked.ends.split(","))

@@ -31,6 +31,7 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("fixed", "fixed", bool, False, "find what mended a failure: good passes no more, bad passes"),
     ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
     ("process", "process", int, 1, "2: the next builds are made while a test runs"),
+    ("trust_ends", "trust-ends", bool, False, "take both ends for granted, as git does"),
     ("no_proof", "no-proof", bool, False, "name the culprit without clean builds"),
     ("revert", "revert", bool, False, "see too that the bad end is good without the culprit"),
     ("status", "status", bool, False, "how far it is"),
@@ -121,6 +122,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
         paths=tuple(paths),
         options={
             "repeats": options["repeats"],
+            **({"ends": "believed"} if options["trust_ends"] else {}),
             "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
         },
     )
@@ -246,6 +248,11 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
 def _repeats(begin: Start) -> int:
     """How many runs must be good, 0 for auto. Raises UserError."""
     text = begin.options.get("repeats") or "1"
+    if text == "auto" and begin.options.get("ends") == "believed":
+        raise UserError(
+            "--repeats auto and --trust-ends: how often it fails is learned from the bad end",
+            hint="say how many runs must pass, or leave --trust-ends out",
+        )
     if text == "auto" and begin.fixed:
         raise UserError(
             "--repeats auto and --fixed: what mends a rare failure shows in passes alone",

@@ -8,13 +8,14 @@ room for one build at a time. Knows nothing of keys, commits or why something is
 from __future__ import annotations
 
 import os
+import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import process, processor
+from labtasks import layer, process, processor
 from labtasks.layer import Entry, LayerId
 from labtasks.process import Ended
 from labtasks.recipe import JOBS, Bound, Places
@@ -38,6 +39,10 @@ STRACE = (
 """What trace_strace reads: of structures only those that hold flags. The question marks: not
 every processor has every call.
 """
+
+
+_COARSE = 10**8
+"""Nanoseconds by which a file system's clock may be behind the system's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,7 @@ class Workspace(ABC):
     jobs: int
     steps: list[Step] = field(default_factory=list)
     idle: dict[int, int] = field(default_factory=processor.idle)
+    begun: int = field(default_factory=time.time_ns)
 
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
@@ -173,7 +179,21 @@ class Workspace(ABC):
 
 def wait_past(newest: float) -> None:
     """Some makes compare whole seconds, newer meaning strictly newer: let the base's last second
-    pass before anything is touched. Costs at most one second, right after another build.
+    pass before anything is touched. What `aged` has sealed is never waited for.
     """
     while int(time.time()) <= int(newest):
         time.sleep(0.01)
+
+
+def aged(tree: Path, since: int) -> None:
+    """Date what was written into a tree since then (ns since 1970) one second back, so that the
+    build after this one may begin at once: what it touches is of a later second. What one build
+    wrote keeps its order, and all that was sealed before is older by the same second.
+    """
+    done = set()  # a file with two names ages once
+    for path, info in layer.walk(tree):
+        dated = stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)
+        if dated and info.st_mtime_ns > since - _COARSE and info.st_ino not in done:
+            done.add(info.st_ino)
+            past = info.st_mtime_ns - 10**9
+            os.utime(tree / path, ns=(past, past), follow_symlinks=False)

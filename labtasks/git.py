@@ -84,6 +84,8 @@ class Repository:
         self.git_dir = Path(git_dir)
         self.shallow = shallow == "true"
         self._diffs: dict[tuple[TreeId, TreeId], tuple[Change, ...]] = {}  # sources, world, kernel
+        self._texts: dict[str, str] = {}
+        self._objects_of: process.Dialogue | None = None
 
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
@@ -135,10 +137,7 @@ class Repository:
         if not paths:
             return {}
         names = [os.fsencode(tree if p == "." else f"{tree}:{p}") for p in paths]
-        # names with a newline need -z, which older gits lack
-        end, option = (b"\0", ["-z"]) if any(b"\n" in n for n in names) else (b"\n", [])
-        asked = b"".join(name + end for name in names)
-        rest = self._git("cat-file", "--batch-check", *option, data=asked)
+        rest = self._checked(names)
         found = {}
         for path, name in zip(paths, names, strict=True):
             for absent in (b" missing\n", b" ambiguous\n"):  # git repeats the name
@@ -151,6 +150,23 @@ class Repository:
                 words = line.decode().split(" ")
                 found[path] = (words[0], words[1])
         return found
+
+    def _checked(self, names: list[bytes]) -> bytes:
+        """What `git cat-file --batch-check` says of some names. One git answers all questions of
+        this process: a search asks a thousand.
+        """
+        if any(b"\n" in name for name in names):  # these need -z, which older gits lack
+            asked = b"".join(name + b"\0" for name in names)
+            return self._git("cat-file", "--batch-check", "-z", data=asked)
+        if self._objects_of is None or not self._objects_of.ours:
+            argv = ["git", f"--git-dir={self.git_dir}", "cat-file", "--batch-check"]
+            self._objects_of = process.Dialogue(argv, _NEUTRAL)
+        answers = self._objects_of.ask(names)
+        if len(answers) < len(names):  # it died: by asking once more we hear why
+            self._objects_of = None
+            asked = b"".join(name + b"\n" for name in names)
+            return self._git("cat-file", "--batch-check", data=asked)
+        return b"".join(answer + b"\n" for answer in answers)
 
     def diff(self, old: TreeId, new: TreeId) -> tuple[Change, ...]:
         """Every path that differs, without rename detection."""
@@ -302,10 +318,13 @@ class Repository:
 
     def read(self, tree: TreeId, path: str) -> str:
         """A file's text in a tree; empty when it is not there."""
-        answer = process.query(
-            ["git", f"--git-dir={self.git_dir}", "cat-file", "blob", f"{tree}:{path}"]
-        )
-        return answer.output.decode(errors="replace") if answer.code == 0 else ""
+        blob, kind = self._objects(tree, (path,))[path]
+        if kind != "blob":
+            return ""
+        if blob not in self._texts:
+            text = self._git("cat-file", "blob", blob).decode(errors="replace")
+            self._texts[blob] = text
+        return self._texts[blob]
 
     def files(self, tree: TreeId) -> dict[str, tuple[int, str]]:
         """Path -> (mode, blob id) of every file and symbolic link of a tree."""

@@ -113,10 +113,13 @@ class Hunt:
         begin, told = self.begin, {t.commit: t for t in self.state.told}
         for known in told.values():
             self._recall(known)
-        ends = (*((g, Verdict.GOOD) for g in self._goods()), (begin.bad, Verdict.BAD))
+        ends = [*((g, Verdict.GOOD) for g in self._goods()), (begin.bad, Verdict.BAD)]
+        if self._believed:  # a fork is no end, and git too tests those
+            ends = [(c, v) for c, v in ends if c not in (*begin.goods, begin.bad)]
+        ends = [(c, v) for c, v in ends if c not in told or told[c].verdict is not v]
+        if self.ahead and len(ends) > 1:  # one end is built while the other boots
+            self.ahead.prepare(self.about[commit] for commit, _ in ends[1:])
         for commit, wanted in ends:
-            if commit in told and told[commit].verdict is wanted:
-                continue
             about, word = self.about[commit], begin.terms.word(wanted)
             found = self._tested(about, why=f"the {word} end")
             pinned = isinstance(self.prober.world, Commit)
@@ -131,6 +134,11 @@ class Hunt:
                     hint="the test must tell both ends apart; the console is "
                     f"{last.facts.get('console', '')}",
                 )
+
+    @property
+    def _believed(self) -> bool:
+        """Whether the ends are what the person says, as git has it: only the proof tests them."""
+        return self.begin.options.get("ends") == "believed"
 
     def _goods(self) -> list[CommitId]:
         """The good ends, and where a good one is no ancestor of the bad one, where they parted:
@@ -170,7 +178,7 @@ class Hunt:
 
     def _search(self) -> State:
         """Test until nothing is left in question; the culprit is in the journal then."""
-        place = self.folded()
+        place, knew = self.folded(), self.forecast.knows
         self._announce(place)
         while True:
             search = self.replayed(place)
@@ -184,9 +192,11 @@ class Hunt:
             if best is None:
                 break
             why = self._why(search, best)
-            if self.ahead:
+            if self.ahead and knew:
                 self.ahead.prepare(self._next_ones(search, best.root), now=self.about[best.commit])
             self._tested(self.about[best.commit], why=why, search=search)
+            if self.forecast.knows and not knew:  # now it shows which commits cannot matter
+                return self._search()
             left = self.replayed(place)
             say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
         sure, doubtful = self.decider.certainty(self.state, place, search.culprits())
@@ -340,6 +350,11 @@ class Hunt:
                 seconds=round(time.monotonic() - started, 3),
             )
         )
+        if not same and self._believed and commit.id in self.begin.goods:
+            raise UserError(
+                f"{commit.short} is not {self.begin.terms.word(wanted)}: {found.reason}",
+                hint="--trust-ends took that for granted; begin without it, or further back",
+            )
         if not same and role != "revert":
             self._correct(found, verdict)
         return same

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtasks import layer
-from labtasks.builder import Workspace, wait_past
+from labtasks.builder import Workspace, aged, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry
 from labtasks.recipe import Places
@@ -98,6 +98,7 @@ class Copy(Workspace):
             if self._before.get(path) != (info.st_size, info.st_mtime_ns):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (obj / path).rename(target)
+        aged(folder / "t", self.begun)
         found = layer.scan(folder / "t")
         gone = [p for p in self._before if p not in now and str(Path(p).parent) in {*now, "."}]
         for path in gone:

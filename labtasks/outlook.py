@@ -109,6 +109,11 @@ class Forecast:
         self.test_seconds = 0.1
 
     @property
+    def knows(self) -> bool:
+        """Whether a trace was learned that tells what matters."""
+        return bool(self._kernels.built)
+
+    @property
     def full_build(self) -> float:
         """Seconds of a clean build of world and kernel, as far as is known."""
         return self._worlds.whole + self._kernels.whole

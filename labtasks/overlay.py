@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import layer, namespace, process
-from labtasks.builder import Workspace, wait_past
+from labtasks.builder import Workspace, aged, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry, LayerId
 from labtasks.namespace import Mount
@@ -112,6 +112,7 @@ class Overlay(Workspace):
         folder = self.scratch / "layer"
         folder.mkdir()
         upper.rename(folder / "t")
+        aged(folder / "t", self.begun)
         found = layer.scan(folder / "t")
         layer.write_entries(folder, found)
         return found

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,58 @@ def query(
 def _person() -> dict[str, str]:
     """The person's environment, without what would turn git to another repository."""
     return {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
+
+
+class Dialogue:
+    """A command that answers each line it is told with one line, for as long as this object lives:
+    many short questions without a process for each. A missing command raises UserError.
+    """
+
+    _AT_ONCE = 50  # lines under way, so that neither side waits for the other's pipe
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        which(argv[0])
+        self._child = subprocess.Popen(  # noqa: S603
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**_person(), "LC_ALL": "C", **env},
+            start_new_session=True,  # a Ctrl-C on the terminal is not for it
+        )
+        self._owner = os.getpid()
+        weakref.finalize(self, _hung_up, self._child, self._owner)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this process's own, and not one of before a fork."""
+        return self._owner == os.getpid()
+
+    def ask(self, lines: Sequence[bytes]) -> list[bytes]:
+        """The answers, without their line ends; fewer than asked for where the command died."""
+        told, heard = self._child.stdin, self._child.stdout
+        answers: list[bytes] = []
+        for start in range(0, len(lines), self._AT_ONCE):
+            some = lines[start : start + self._AT_ONCE]
+            with contextlib.suppress(BrokenPipeError):
+                told.write(b"".join(line + b"\n" for line in some))  # type: ignore[union-attr]
+                told.flush()  # type: ignore[union-attr]
+            for _ in some:
+                answer = heard.readline()  # type: ignore[union-attr]
+                if not answer:
+                    return answers
+                answers.append(answer[:-1])
+        return answers
+
+
+def _hung_up(child: subprocess.Popen[bytes], owner: int) -> None:
+    """End a dialogue: its command sees the end of its input."""
+    for pipe in (child.stdin, child.stdout):
+        if pipe:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    if owner == os.getpid():
+        child.wait()
 
 
 def stream(argv: Sequence[str], *, data: Path | None = None, into: Path | None = None) -> Answer:
