@@ -23,7 +23,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     probe outlook series           one commit's verdict; what it will cost; how often to ask
     ahead proof hunt record        a bisect: built beside, proved, driven, told
     vm attach                      machines brought up and down; a terminal on a console
-    survey gc room remains doctor  what the cache holds, may hold; whether all is well here
+    survey gc room remains         what the cache holds, and may hold
+    checkup doctor                 whether all is well: in a machine, here
     words report lanes picture page
                                    what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true
