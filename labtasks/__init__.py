@@ -10,6 +10,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next
     gitlog progress journal        what a bisect has found so far, and git's format for it
+    prospect                       how long it will still go on
     trace trace_*                  what a build read, by whichever tracer there is
     layer locks store              file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
@@ -21,9 +22,10 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
-    ahead proof hunt record        a bisect: built beside, proved, driven, told
+    ahead proof view hunt record   a bisect: built beside, proved, shown, driven, told
     vm attach                      machines brought up and down; a terminal on a console
-    survey gc room doctor          what the cache holds, may hold; whether all is well here
+    survey gc room remains         what the cache holds, and may hold
+    checkup doctor                 whether all is well: in a machine, here
     words report lanes picture page
                                    what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true

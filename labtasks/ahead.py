@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from labtasks import notify, process
+from labtasks import live, notify, process
 from labtasks.error import say
 from labtasks.git import Commit
 from labtasks.probe import Prober
@@ -28,6 +29,7 @@ class Ahead:
     prober: Prober
     _child: process.Child | None = None
     _of: list[Commit] = field(default_factory=list)
+    _log: Path = Path(os.devnull)
 
     def prepare(self, commits: Iterable[Commit], *, now: Commit | None = None) -> None:
         """Build and install these in order, while the caller does something else. What was under
@@ -42,9 +44,9 @@ class Ahead:
         self.stop()
         self._of = wanted
         if wanted:
-            log = self.prober.store.log("ahead")
+            self._log = self.prober.store.log("ahead")
             self._child = process.Child(
-                self._argv(wanted), log=log, cwd=self.prober.lab.directory,
+                self._argv(wanted), log=self._log, cwd=self.prober.lab.directory,
                 env={**os.environ, notify.QUIET: "yes"},
             )  # fmt: skip
 
@@ -57,6 +59,7 @@ class Ahead:
             if not told:
                 say(f"{now.short} is being built already")
             told = True
+            live.tick(self._log)
             time.sleep(_PAUSE)
 
     def _at(self, commit: Commit) -> bool:

@@ -232,6 +232,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         ahead=Ahead(prober=prober) if options["process"] > 1 else None,
     )
     what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"
+    hunt.view.title = f"{what.removeprefix('doit ')} on {begin.vm}"
     with news.of_work(what, lab.directory, lab.settings.notify) as matters:
         try:
             hunt.run()
@@ -291,6 +292,8 @@ def _status(session: Session, found: State) -> int:
         say(f"ended: {found.end.reason}")
     if not found.culprit:
         say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
+        if not found.end:
+            _say_prospect(session, found)
         return 1
     names = session.lab.repository.about(found.culprit.commits)
     for commit in found.culprit.commits:
@@ -301,3 +304,14 @@ def _status(session: Session, found: State) -> int:
         what = "agrees" if proof.agrees else "disagrees"
         say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
     return 0 if len(found.culprit.commits) == 1 else 1
+
+
+def _say_prospect(session: Session, found: State) -> None:
+    """What is to come, as far as the journal and the store tell."""
+    from labtasks import outlook, prospect, search  # noqa: PLC0415
+
+    remaining = prospect.left(found)
+    if remaining:
+        clean = outlook.clean_seconds(session.store, worlds=prospect.own_worlds(found))
+        time = prospect.seconds(found, clean=clean, prove=True)
+        say(f"{remaining} left, {prospect.text(search.expected(remaining), time)}")

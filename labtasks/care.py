@@ -75,7 +75,8 @@ class Gc(_Care):
     doc_purpose = "remove artifacts by size, age and what is to be kept"
     doc_description = (
         "Without options the rules of [gc] in lab.toml hold. What is being built or looked for, "
-        "and pinned worlds, always stay. 0: done; 3: the question was wrong."
+        "and pinned worlds, always stay. Consoles and logs that belong to nothing any more go too, "
+        "never those of the last bisect. 0: done; 3: the question was wrong."
     )
     cmd_options = (
         {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say"},
@@ -85,20 +86,23 @@ class Gc(_Care):
 
     def answer(self, session: Session, options: Any) -> int:
         """Always 0."""
-        from labtasks import gc, room, survey  # noqa: PLC0415
+        from labtasks import gc, remains, room  # noqa: PLC0415
 
         days = _number(options["days"]) if options["days"] else None
         rules = room.rules(session.lab, quota=options["quota"], days=days)
-        before = survey.held(session.store.cache)
-        gone = gc.collect(session.store, rules, dry_run=options["dry_run"])
-        verb = "would go" if options["dry_run"] else "went"
-        for one in gone:
+        dry_run = options["dry_run"]
+        found = gc.collect(session.store, rules, dry_run=dry_run)
+        verb = "would go" if dry_run else "went"
+        for one in found.gone:
             say(f"{one.name}: {verb}, {duration(time.time() - one.finished)} old")
-        left = {one.key for one in before} - {one.key for one in gone}
-        freed = sum(survey.sizes(before).values()) - sum(
-            survey.sizes([one for one in before if one.key in left]).values()
-        )
-        say(f"{count(len(gone), 'artifact')} {verb}: {size(freed)}")
+        say(f"{count(len(found.gone), 'artifact')} {verb}: {size(found.freed)}")
+        left = remains.find(session.store.cache, found.left, rules, time.time())
+        if not dry_run:
+            remains.remove(left)
+            session.store.sweep()
+        if left:
+            freed = size(sum(one.bytes for one in left))
+            say(f"{count(len(left), 'file')} that belonged to nothing any more {verb}: {freed}")
         return 0
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import accelerator, key, namespace, process, qemu, ssh, tracing, vm
+from labtasks import accelerator, checkup, key, namespace, process, qemu, tracing, vm
+from labtasks.checkup import Finding
 from labtasks.error import LabError
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -22,20 +21,6 @@ from labtasks.words import size
 
 _ROOM = 5 * 10**9
 """Bytes of free space below which a build of a whole system may not fit."""
-
-_SKEW = 2.0
-"""Seconds by which a guest's clock may differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. `needed`: without it a build or a boot fails."""
-
-    what: str
-    well: bool
-    said: str
-    remedy: str = ""
-    needed: bool = True
 
 
 def examine(lab: Lab, store: Store) -> Iterator[Finding]:
@@ -142,16 +127,11 @@ def _machine(lab: Lab, name: str, machine: Vm) -> Iterator[Finding]:
     if running is None:
         yield Finding(what=f"vm {name}", well=True, said="is down", needed=False)
         return
-    yield _asked(f"vm {name}: ssh", lambda: _clock(lab, running))
-
-
-def _clock(lab: Lab, running: vm.Running) -> str:
-    """The guest's clock beside ours, asked over ssh."""
-    before = time.time()
-    said = ssh.query(vm.remote(lab, running), "date +%s").text
-    skew = float(said or 0) - (before + time.time()) / 2
-    if abs(skew) > _SKEW:
-        raise LabError(
-            f"its clock is {skew:+.0f} s off", hint="files of the future are built again and again"
+    try:
+        to = vm.remote(lab, running)
+    except LabError as error:
+        yield Finding(
+            what=f"vm {name}: ssh", well=False, said=error.message, remedy=error.hint, needed=False
         )
-    return f"answers, clock {skew:+.0f} s"
+        return
+    yield from checkup.examine(to, f"vm {name}")

@@ -21,6 +21,7 @@ def say(text: str) -> None:
     live.clear()
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+    live.again()
 
 
 class LabError(Exception):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
-from labtasks import choice, graph, key, proof
+from labtasks import choice, graph, key, live, proof, prospect
 from labtasks.ahead import Ahead
 from labtasks.digest import Digest
 from labtasks.error import UserError, say
@@ -30,6 +30,7 @@ from labtasks.progress import Culprit, Proof, Role, Start, State, Told
 from labtasks.search import Search, Verdict
 from labtasks.series import Decider
 from labtasks.store import Store
+from labtasks.view import View
 
 
 @dataclass(kw_only=True)
@@ -47,6 +48,7 @@ class Hunt:
     revert: bool = False
     ahead: Ahead | None = None
     forecast: Forecast = field(init=False)
+    view: View = field(default_factory=View)
 
     def __post_init__(self) -> None:
         self.forecast = Forecast(self.lab, self.store)
@@ -77,12 +79,13 @@ class Hunt:
 
     def run(self) -> State:
         """The whole bisect, or what is left of it. Raises UserError, InfraError."""
-        self._verify_ends()
-        while True:
-            found = self._search()
-            one = found.culprit and len(found.culprit.commits) == 1
-            if found.culprit and not (one and self.prove and not self._prove(found.culprit)):
-                return self.state
+        with live.board(self.view.rows):
+            self._verify_ends()
+            while True:
+                found = self._search()
+                one = found.culprit and len(found.culprit.commits) == 1
+                if found.culprit and not (one and self.prove and not self._prove(found.culprit)):
+                    return self.state
 
     def folded(self) -> Graph:
         """The commits in question, those that cannot matter folded into their parents' classes."""
@@ -193,20 +196,38 @@ class Hunt:
                 break
             why = self._why(search, best)
             if self.ahead and knew:
-                self.ahead.prepare(self._next_ones(search, best.root), now=self.about[best.commit])
+                beside = list(self._next_ones(search, best.root))
+                self.view.build_ahead(beside)
+                self.ahead.prepare(beside, now=self.about[best.commit])
+            self._outlook(search, best.seconds)
             self._tested(self.about[best.commit], why=why, search=search)
             if self.forecast.knows and not knew:  # now it shows which commits cannot matter
                 return self._search()
             left = self.replayed(place)
-            say(f"  {left.remaining} left, about {left.expected_steps:.0f} tests to come")
+            to_come = prospect.text(left.expected_steps, self._outlook(left))
+            say(f"  {left.remaining} left, {to_come}")
         sure, doubtful = self.decider.certainty(self.state, place, search.culprits())
         if doubtful:
             self._tested(self.about[doubtful], why=f"{sure:.0%} sure; this is the least certain")
             return self._search()
         if self.ahead:
             self.ahead.stop()
+            self.view.build_ahead(())
         self.journal.add(Culprit(commits=search.culprits(), probability=round(sure, 4)))
         return self.state
+
+    def _outlook(self, search: Search | None = None, next_one: float = 0.0) -> float:
+        """Show how much is to come; the seconds to the end, 0 where nobody knows."""
+        time_left = prospect.seconds(
+            self.state,
+            clean=self.forecast.clean_build(worlds=self.prober.world is None),
+            steps=search.expected_steps if search else 0.0,
+            next_one=next_one,
+            prove=self.prove,
+        )
+        self.view.left = search.remaining if search else 0
+        self.view.expect(time_left)
+        return time_left
 
     def _known(self, search: Search) -> CommitId | None:
         """A commit in question whose verdict is at hand, the best split first: whatever is known is
@@ -252,6 +273,10 @@ class Hunt:
         """Test a commit until it is decided, and write that down."""
         say(f"{commit.short} {commit.subject}")
         say(f"  {why}")
+        if search:
+            self.view.step(commit, len(self.state.told) + 1, search.expected_steps, why)
+        else:
+            self.view.turn(commit, why, "")
         run = partial(self._probed, commit)
         before = next((t for t in self.state.told if t.commit == commit.id), None)
         found, verdict, series = self.decider.decide(
@@ -335,6 +360,8 @@ class Hunt:
             return True
         started = time.monotonic()
         say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
+        self.view.turn(commit, f"proof: {role}", "built clean, tested again")
+        self._outlook()
         found, verdict, _ = self.decider.decide(proof.anew(self.prober, commit))
         same = verdict is wanted
         word = self.begin.terms.word(verdict)

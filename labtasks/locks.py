@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from labtasks import layer
+from labtasks import layer, live
 
 _YOUNG = 10.0
 """Seconds in which a folder without an owner is about to get one."""
@@ -29,6 +29,7 @@ def held(lock: Path, purpose: str) -> Iterator[None]:
     try:
         file.acquire(timeout=0)
     except filelock.Timeout:
+        live.clear()
         with contextlib.suppress(OSError):
             sys.stderr.write(f"waiting for {about.read_text()}\n")
         file.acquire()

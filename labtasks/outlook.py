@@ -17,6 +17,18 @@ from labtasks.store import Manifest, Store
 from labtasks.trace import Trace
 
 
+def clean_seconds(store: Store, *, worlds: bool) -> float:
+    """Seconds of a clean build of a kernel, and of its world with `worlds`; 0 for what was never
+    built clean here.
+    """
+    kinds = ("world", "kernel") if worlds else ("kernel",)
+    return sum(_whole(store.all(kind)) for kind in kinds)
+
+
+def _whole(held: Iterable[Manifest]) -> float:
+    return max((m.seconds for m in held if m.rung == "clean"), default=0.0)
+
+
 @dataclass(slots=True, kw_only=True)
 class Outlook:
     """The artifacts of one kind that are built, with what their builds read.
@@ -37,7 +49,7 @@ class Outlook:
         """Take one more artifact into account; what it was derived from is read as its trace."""
         held = self.store.all(self.kind)
         self.rate, self.fixed = reuse.learned(held)
-        self.whole = max((m.seconds for m in held if m.rung == "clean"), default=self.whole)
+        self.whole = _whole(held) or self.whole
         if any(known.stack[0] == manifest.stack[0] for known, _ in self.built):
             return
         trace = self.store.trace(manifest)
@@ -116,7 +128,11 @@ class Forecast:
     @property
     def full_build(self) -> float:
         """Seconds of a clean build of world and kernel, as far as is known."""
-        return self._worlds.whole + self._kernels.whole
+        return self.clean_build(worlds=True)
+
+    def clean_build(self, *, worlds: bool) -> float:
+        """Seconds of a clean build of a kernel, and of its world with `worlds`."""
+        return self._kernels.whole + (self._worlds.whole if worlds else 0.0)
 
     def learn(self, kernel: Manifest) -> None:
         """Take up what was built."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 
-from labtasks import gc, journal, survey
+from labtasks import gc, journal
 from labtasks.error import UserError, say
 from labtasks.gc import DAY, Rules
 from labtasks.git import CommitId
@@ -16,7 +16,7 @@ from labtasks.lab import Lab
 from labtasks.progress import state
 from labtasks.store import Store
 from labtasks.survey import Held
-from labtasks.words import size
+from labtasks.words import count, size
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -62,12 +62,10 @@ def make(lab: Lab, store: Store, name: str) -> list[Held]:
     """
     if not lab.settings.gc.quota:
         return []
-    kind = name.partition(":")[0]
-    largest = max((one.bytes for one in survey.held(store.cache) if one.kind == kind), default=0)
     wanted = rules(lab)
-    limit = Rules(quota=max(1, wanted.quota - largest), keep=wanted.keep)
-    gone = gc.collect(store, limit, dry_run=False)
-    if gone:
-        freed = size(sum(one.bytes for one in gone))
-        say(f"{name}: {len(gone)} artifacts went, to keep under the quota: about {freed}")
-    return gone
+    limit = Rules(quota=wanted.quota, keep=wanted.keep, beside=name.partition(":")[0])
+    found = gc.collect(store, limit, dry_run=False)
+    if found.gone:
+        many = count(len(found.gone), "artifact")
+        say(f"{name}: {many} went, to keep under the quota: {size(found.freed)}")
+    return found.gone

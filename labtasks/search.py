@@ -119,9 +119,7 @@ class Search:
     @property
     def expected_steps(self) -> float:
         """How many tests are to come on average, if each splits what is left in halves."""
-        count = len(self.testable) + 1
-        whole = count.bit_length() - 1
-        return whole + 2 * (count - (1 << whole)) / count
+        return expected(len(self.testable) + 1)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """All in question, the best split first, as `git rev-list --bisect-all` orders them."""
@@ -188,6 +186,12 @@ class Search:
             raise UserError(f"{commit[:12]} is {good}, but {why}", hint=_UNDO)
         told = replace(self, cleared=self.cleared | below, skipped=self.skipped - roots)
         return _narrow(told, self.bad, set(self.open))
+
+
+def expected(count: int) -> float:
+    """How many tests tell one of so many commits, on average, if each splits them in halves."""
+    whole = max(1, count).bit_length() - 1
+    return whole + 2 * (count - (1 << whole)) / count if count else 0.0
 
 
 def _narrow(search: Search, bad: CommitId, below: Collection[CommitId]) -> Search:

@@ -26,6 +26,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     subject: str = ""
     rung: str = ""
+    digest: str = ""
+    log: str = ""
     stack: list[LayerId] = []
     below: list[LayerId] = []
     seconds: float = 0.0

@@ -63,6 +63,19 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def about(seconds: float) -> str:
+    """A forecast of seconds, no more exact than it is: `10 s`, `4 min`, `2 h 10 min`."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "?"
+    if seconds < 55:
+        return f"{max(1, round(seconds)) if seconds < 10 else round(seconds, -1):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    minutes = round(minutes / 5) * 5
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def day(seconds: float, form: str = "%Y-%m-%d") -> str:
     """A date in UTC; nothing where there is none, for git takes any number as a date."""
     try:
@@ -96,11 +109,24 @@ def brief(seconds: float) -> str:
     return spelled.replace(" min ", "m").replace(" h ", "h").replace(" s", "s") if seconds else "-"
 
 
+def cut_inside(line: str, columns: int) -> str:
+    """A line that fits, without its middle: of a command its name and its last words are told."""
+    if cut(line, columns) == line:
+        return line
+    head = cut(line, columns // 3).rstrip("…").rstrip()
+    tail = columns - len(head) - 3
+    return (
+        f"{head} … {line[-tail:].lstrip()}" if tail > 0 and line.isascii() else cut(line, columns)
+    )
+
+
 def cut(line: str, columns: int) -> str:
     """A line that fits into so many columns; wide characters take two columns."""
     room = columns
+    if room <= 0:
+        return ""
     for at, char in enumerate(line):
         room -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
         if room < 0:
-            return f"{line[: at - 1].rstrip()}…"
+            return f"{line[: max(0, at - 1)].rstrip()}…"
     return line
