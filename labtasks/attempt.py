@@ -149,12 +149,13 @@ class Attempt:
             self._refuse_altered(space.trees, seen.reads - checked)
         strays = space.strays()
         entries = space.harvest()
-        if decision.base is None and seen and len(seen.names) <= 1:
+        if decision.base is None and seen and seen.count <= 1:
             seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
         if decision.base and trace and seen and part.checks_commands == "no":
             doubt.refuse_new_rules(self.store, space, trace, part, entries)
             doubt.refuse_unused(decision.base, seen)
+            doubt.refuse_unchecked(self.store, space, decision.base, seen, entries)
         return Built(
             space=space,
             log=log,
@@ -235,7 +236,7 @@ class Attempt:
                 want = key.wanted(lab, want.kind, want.commit, want.world)
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")
-        jobs = len(built.seen.names) if built.seen else 0
+        jobs = built.seen.count if built.seen else 0
         trees = built.space.trees
         manifest = Manifest(
             kind=want.kind,
@@ -258,7 +259,7 @@ class Attempt:
             steps=list(built.space.steps),
             seconds=round(built.seconds, 3),
             jobs=jobs,
-            jobs_total=len(built.trace.names) if built.trace else 0,
+            jobs_total=built.trace.count if built.trace else 0,
             newest=_newest(built.entries, trees.newest),
             bytes=sum(e.size for e in built.entries),
             tracer=built.tracer,

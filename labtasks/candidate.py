@@ -18,7 +18,7 @@ from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.store import Manifest, Store
-from labtasks.trace import DRIVER, Change, Trace
+from labtasks.trace import CHECK, DRIVER, Change, Trace
 
 _CANDIDATES = 8
 """How many artifacts are weighed; the nearest in time and those made last come first."""
@@ -220,7 +220,8 @@ def written(trace: Trace, jobs: Iterable[str], *, in_tree: bool) -> tuple[str, .
 
 
 def _only_make(trace: Trace, status: str, path: str) -> bool:
-    return trace.touched([(status, path)]).keys() == {DRIVER}
+    touched = trace.touched([(status, path)])
+    return {name for name in touched if not name.startswith(CHECK)} == {DRIVER}
 
 
 def _listed_by_make(trace: Trace, changes: Iterable[Change]) -> Iterator[str]:

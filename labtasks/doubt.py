@@ -3,13 +3,14 @@
     sealed files that somebody changed by hand: nothing is built on them
     makefiles the build made anew: what the old ones made may be wrong now
     a new file in a folder that make lists, and that nobody looked at
+    a check that would see a change, and that did not run again
 
-The last two raise BuildError, which leads to a clean build. Knows nothing of how steps are run.
+All but the first raise BuildError, which leads to a clean build. Knows nothing of how steps run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from labtasks import layer, trace_depend
@@ -19,7 +20,7 @@ from labtasks.error import BuildError, UserError, printable
 from labtasks.layer import Entry
 from labtasks.recipe import Part
 from labtasks.store import Store
-from labtasks.trace import Trace
+from labtasks.trace import CHECK, Job, Trace
 
 
 def refuse_altered(
@@ -55,12 +56,10 @@ def refuse_new_rules(
     rules = {p.partition("/")[2] for p in trace.rules}
     written = {e.path: e for e in entries if e.type == "f"}
     made = [written[path] for path in written.keys() & rules]
-    under = layer.merged(store.layers, stack) if made else {}
     root = space.places().obj
     harmless = layer.matcher((*part.depends, *part.volatile))
-    for entry in made:
-        before = under.get(entry.path)
-        if harmless(entry.path) or (before and before.digest == entry.digest):
+    for entry, before in _differing(store, space, made):
+        if harmless(entry.path):
             continue
         old = layer.find(store.layers, stack, entry.path) if before else None
         new = space.scratch / "layer" / "t" / entry.path
@@ -68,6 +67,19 @@ def refuse_new_rules(
             continue
         if not _same_rules(_text(old) if old else "", _text(new), written, root):
             raise BuildError(f"it made new rules for make: {printable(entry.path)}")
+
+
+def _differing(
+    store: Store, space: Workspace, made: Collection[Entry]
+) -> Iterator[tuple[Entry, bool]]:
+    """Those of the files just made that are not as before, and whether they were there at all."""
+    trees = space.trees
+    stack = (*trees.obj, *trees.flat, *trees.below)
+    under = layer.merged(store.layers, stack) if made else {}
+    for entry in made:
+        before = under.get(entry.path)
+        if before is None or before.digest != entry.digest:
+            yield entry, before is not None
 
 
 def _no_makefile(path: Path) -> bool:
@@ -106,3 +118,45 @@ def refuse_unused(base: Candidate, seen: Trace) -> None:
     unused = base.added_to_listed - seen.reads - seen.absent
     if unused:
         raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")
+
+
+def refuse_unchecked(
+    store: Store, space: Workspace, base: Candidate, seen: Trace, entries: Iterable[Entry]
+) -> None:
+    """A command that left nothing would see a change now, and did not run again: it might leave
+    something this time, of which make knows nothing. Raises BuildError.
+    """
+    trace = base.trace
+    idle = {n for n in trace.names if n.startswith(CHECK)} - {*seen.names} if trace else set()
+    if trace is None or not idle:
+        return
+    tree = "src" if trace.in_tree else "obj"
+    files = {f"{tree}/{e.path}": e for e in entries if e.type == "f"}
+    told = [file for path, file in files.items() if trace.touched([("A", path)]).keys() & idle]
+    changes = {
+        f"{tree}/{entry.path}": "M" if known else "A"
+        for entry, known in _differing(store, space, told)
+    }
+    touched = trace.touched((status, path) for path, status in changes.items())
+    for name in sorted(idle & {*touched, *(base.touched or {})}):
+        check = trace.jobs[name]
+        looked = {p for p in check.looked_at if p.startswith("src/") or p in changes}
+        if not _ran_again(frozenset(looked - base.removed_src), check, trace, seen):
+            why = (touched | (base.touched or {}))[name][0].partition("/")[2]
+            raise BuildError(f"a command that leaves nothing was not run again: {printable(why)}")
+
+
+def _ran_again(looked: frozenset[str], check: Job, trace: Trace, seen: Trace) -> bool:
+    """Whether a check ran again as another job, because it left something this time or looked at
+    more: one that is new, that did not look at all this before, or has the same sources.
+    """
+    for name, job in seen.jobs.items():
+        if looked <= job.looked_at | job.writes:
+            before = trace.jobs.get(name, Job())
+            if not looked <= before.looked_at or _sources(job) == _sources(check):
+                return True
+    return False
+
+
+def _sources(job: Job) -> frozenset[str]:
+    return frozenset(path for path in job.looked_at if path.startswith("src/"))

@@ -3,7 +3,8 @@
 A path in a trace is a string under one of two trees: "src/sys/kern/x.c" or "obj/tmp/usr/bin/cc".
 Everything else (the system's own files) is left out. In a build whose objects lie among its
 sources, every path is "src/...". A job is one command of the build, named by the file it made;
-the job "" is the build driver (make, its shells) and all that could not be told apart from it.
+the job "" is the build driver (make, its shells) and all that could not be told apart from it. A
+command that left nothing is a check, named by all it looked at.
 
 Held and stored inverted, path -> numbers of the jobs: nearly every question asked is "who read
 this file", and asking it of a stored trace then costs two dictionary look-ups per change.
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from labtasks import trace_pack
+from labtasks import digest, trace_pack
 from labtasks.trace_pack import Rows
 
 Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
@@ -28,6 +29,7 @@ Kind = Literal["reads", "absent", "listed", "writes", "rules"]
 
 KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules")
 DRIVER = ""  # the name of the driver's job
+CHECK = "check "  # how the names of checks begin
 REASONS_KEPT = 3
 _NONE: Sequence[int] = ()
 
@@ -41,6 +43,17 @@ class Job:
     listed: frozenset[str] = frozenset()  # directories whose entries were asked for
     writes: frozenset[str] = frozenset()  # created, changed, renamed or linked to, removed
     rules: frozenset[str] = frozenset()  # the driver's only: opened, or looked for to be opened
+
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """All it read, looked for or listed."""
+        return self.reads | self.absent | self.listed
+
+
+def check_name(job: Job) -> str:
+    """The name of a command that left nothing: the same for each that looks at the same."""
+    text = "\n".join("\0".join(sorted(getattr(job, kind))) for kind in KINDS)
+    return CHECK + digest.of_bytes(text.encode("utf-8", "surrogateescape"))[:20]
 
 
 class Trace:
@@ -79,6 +92,11 @@ class Trace:
         return self._names
 
     @cached_property
+    def count(self) -> int:
+        """How many jobs there are, checks apart."""
+        return sum(not name.startswith(CHECK) for name in self._names)
+
+    @cached_property
     def jobs(self) -> Mapping[str, Job]:
         """Every job with its sets. Built when first asked for: 0.5 s for a world."""
         columns: dict[Kind, list[list[str]]] = {}
@@ -115,13 +133,16 @@ class Trace:
 
     @cached_property
     def rules(self) -> frozenset[str]:
-        """What the driver opened or tried to: makefiles, and what they take variables from."""
+        """What makes opened or tried to, or a command whose output they read: makefiles, and what
+        they take variables from.
+        """
         return frozenset(self._rows["rules"])
 
     def downstream(self, names: Iterable[str]) -> frozenset[str]:
-        """These jobs and all that used what they made, and so on; the driver apart."""
+        """These jobs and all that used what they made, and so on; the driver and checks apart."""
         number_of = {name: number for number, name in enumerate(self._names)}
-        found = {number_of[name] for name in names if name != DRIVER}
+        apart = {n for name, n in number_of.items() if name == DRIVER or name.startswith(CHECK)}
+        found = {number_of[name] for name in names} - apart
         if not found:
             return frozenset()
         made: defaultdict[int, list[str]] = defaultdict(list)
@@ -132,7 +153,6 @@ class Trace:
                 for number in row:
                     made[number].append(path)
         reads = self._rows["reads"]
-        apart = {number_of.get(DRIVER, -1)}
         fresh = set(found)
         while fresh:
             paths = [path for number in fresh for path in made[number]]
@@ -151,8 +171,9 @@ class Trace:
         """The trace brought up to date by that of an incremental build on top of it.
 
         A job of the newer trace replaces the one of its name; the driver's jobs are united, for
-        a make that had little to do read less. What a replaced job had written stays known as
-        written, as a path no job owns, so that reads of it still count as the build's own.
+        a make that had little to do read less, and checks stay for that reason. What a replaced
+        job had written stays known as written, as a path no job owns, so that reads of it still
+        count as the build's own.
         """
         return self._merged(newer, replaced={*newer._names} - {DRIVER})
 

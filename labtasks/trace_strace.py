@@ -70,9 +70,8 @@ def parse(
 
     `links`: symbolic links that were there before ("obj/x/machine" -> "/mnt/src/sys/..."); those
     made or read during the build are in the log. `interpreter` tells what the first line of an
-    executed file (a trace path) names, for no call shows it. Jobs that wrote nothing below `obj`
-    are the driver's. Cost: 2 to 3 s of processor time per million lines. Raises OSError when
-    `log` cannot be read.
+    executed file (a trace path) names, for no call shows it. Cost: 2 to 3 s of processor time per
+    million lines. Raises OSError when `log` cannot be read.
     """
     reader = _Reader(Trees(src, obj, links), cwd, drivers, interpreter)
     with Path(log).open("rb") if isinstance(log, str | os.PathLike) else nullcontext(log) as lines:
@@ -200,7 +199,9 @@ class _Reader:
             if result == b"0" and call == b"chdir":
                 process.cwd[0] = os.fsencode(self.trees.directory(text_of(path))) + b"/"
             elif result == b"0":
+                process.ran = True
                 process.driver = path.rpartition(b"/")[2] in self.drivers
+                process.began = self.line
                 self._interpreted(process, path)
         elif not result.startswith((b"-", b"?")):
             self._held(process, call, args, result)
@@ -227,7 +228,10 @@ class _Reader:
                 process.rules.discard(held.rstrip(b"/"))
         elif call != b"fcntl" or b" F_DUPFD" in args:
             # Without knowledge of the old one, what was known of the new one is wrong now.
-            process.fds[_NO_DIGIT.split(result, 1)[0]] = held
+            new = _NO_DIGIT.split(result, 1)[0]
+            process.fds[new] = held
+            if fd:
+                process.redirect(fd[1].partition(b"<")[0], new)
 
     def _moved(self, process: Process, call: bytes, args: bytes, result: bytes) -> None:
         """rename, link and symlink, with their *at variants."""
@@ -262,7 +266,7 @@ class _Reader:
             return
         cwd = process.cwd if b"CLONE_FS" in args else list(process.cwd)
         fds = process.fds if b"CLONE_FILES" in args else dict(process.fds)
-        self._born(pid[2] or pid[1], Process(process, cwd, fds))
+        self._born(pid[2] or pid[1], Process(process, cwd, fds, born=self.line))
 
     def _born(self, pid: bytes, process: Process) -> Process:
         """From here on the lines of `pid` are this process's, with those that came too early."""

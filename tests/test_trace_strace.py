@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labtasks import trace_strace
-from labtasks.trace import DRIVER, Trace
+from labtasks.trace import CHECK, DRIVER, Trace
 
 CALLS = "%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork"
 
@@ -18,6 +18,15 @@ CALLS = "%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork"
 def parse(text: str, links: dict[str, str] | None = None) -> Trace:
     lines = text.encode().splitlines(keepends=True)
     return trace_strace.parse(lines, src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src", links=links)
+
+
+def products(trace: Trace) -> set[str]:
+    return {name for name in trace.names if not name.startswith(CHECK)}
+
+
+def checked(trace: Trace) -> set[str]:
+    """What commands that left nothing looked at."""
+    return {p for n in trace.names if n.startswith(CHECK) for p in trace.jobs[n].looked_at}
 
 
 def only(text: str) -> tuple[list[str], list[str], list[str], list[str]]:
@@ -149,12 +158,13 @@ def test_jobs_are_children_of_drivers() -> None:
         '6 openat(AT_FDCWD, "/mnt/obj/0.lock", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 1\n'
         '6 unlink("/mnt/obj/0.lock") = 0\n'
         '5 rename("/mnt/obj/a.o.tmp", "/mnt/obj/a.o") = 0\n'
-        # Makes nothing: its reads are the driver's.
+        # Makes nothing: a check.
         "4 fork() = 7\n"
         '7 stat("echoed", {st_mode=S_IFREG}) = 0\n'
     )
-    assert set(trace.names) == {DRIVER, "obj/out", "obj/a.o"}
-    assert {"src/make.py", "src/Makefile", "src/sub.mk", "src/echoed"} <= trace.jobs[DRIVER].reads
+    assert products(trace) == {DRIVER, "obj/out", "obj/a.o"}
+    assert {"src/make.py", "src/Makefile", "src/sub.mk"} <= trace.jobs[DRIVER].reads
+    assert checked(trace) == {"src/echoed"}
     assert trace.jobs["obj/out"].reads == {"src/list"}
     assert trace.jobs["obj/a.o"].reads == {"src/a.c", "obj/a.o.tmp"}
     assert trace.reads >= {"src/a.c", "src/list"}
@@ -249,7 +259,7 @@ def test_a_real_build(strace: list[str], tmp_path: Path) -> None:
     trace = build(strace, tmp_path)
     assert trace.problems == ()
     objects = {"obj/gen.h", "obj/main.o", "obj/sub.o", "obj/prog"}
-    assert set(trace.names) == {DRIVER, *objects}
+    assert products(trace) == {DRIVER, *objects}
     sources = {f"src/{name}" for name in PROJECT}
     assert sources <= trace.reads
     assert {p for p in trace.reads if p.startswith("obj/")} == set()
@@ -267,7 +277,7 @@ def test_a_real_build(strace: list[str], tmp_path: Path) -> None:
 
     (tmp_path / "src/sub/sub.c").write_text("int f(void) { return 2; }\n")
     joined = trace.joined(build(strace, tmp_path))
-    assert set(joined.names) == {DRIVER, *objects}
+    assert products(joined) == {DRIVER, *objects}
     assert joined.jobs["obj/main.o"] == trace.jobs["obj/main.o"]
     assert list(joined.touched([("M", "src/include/f.h")])) == [
         name for name in trace.touched([("M", "src/include/f.h")]) if name != "obj/sub.o"
