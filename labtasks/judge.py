@@ -110,6 +110,11 @@ def described(events: Sequence[str] = (), pattern: str = "") -> Described:
     return Described(events=frozenset(events) or frozenset({BAD_VERDICT}), pattern=pattern)
 
 
+def word_of(status: int) -> Word:
+    """What the exit status of a test says, in git's convention."""
+    return {0: Word.GOOD, 125: Word.SKIP}.get(status, Word.BAD)
+
+
 def listen(data: bytes, nonce: str, *, ended: bool = False) -> Said:
     """What a verdict channel said: lines `VERDICT <nonce> ready|good|bad|skip [text]`.
 

@@ -36,10 +36,22 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     script: Annotated[
         str,
         Meta(
-            description="A file that the world's init runs in the test VM, in the words the recipe "
-            "says; empty for the recipe's own test."
+            description="A file with the test; empty for the recipe's own. What may be in it "
+            "depends on who runs it."
         ),
     ] = ""
+    run: Annotated[
+        Literal["init", "console", "ssh", "host"],
+        Meta(
+            description="Who runs the script: init (the world's, in the words the recipe says), "
+            "console (it is typed at the shell on the serial console), ssh (it is sent when the "
+            "system answers), host (here, with the VM's ports in its environment)."
+        ),
+    ] = "init"
+    ports: Annotated[
+        tuple[int, ...],
+        Meta(description="Ports of the VM that a script on the host reaches, as LAB_PORT_<n>."),
+    ] = ()
     bad: Annotated[
         tuple[str, ...],
         Meta(

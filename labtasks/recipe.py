@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, events
+from labtasks import config, events, session
 from labtasks.error import UserError
 from labtasks.qemu import Arch
 
@@ -27,7 +27,7 @@ KINDS = ("toolchain", "world", "kernel", "root", "install")
 INSTALLS = frozenset({"root", "install"})
 """Parts that install what others built: always from nothing, never on an earlier installation."""
 
-LATE = ("jobs", "root", "boot", "run", "test", "nonce", "sha")
+LATE = ("jobs", "root", "boot", "run", "test", "nonce", "sha", "way", "key", "piece", "line")
 """Names that are filled in when a step runs, not when the recipe is read."""
 
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -125,6 +125,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     abi: Abi = Abi()
     boot: Boot | None = None
     console: events.ConsoleRules = events.ConsoleRules()
+    shell: session.Shell | None = None
+    ssh: session.Login | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,8 @@ class Bound:
     boot: Boot | None
     console: events.ConsoleRules
     machine: Guest | None
+    shell: session.Shell | None
+    ssh: session.Login | None
     in_tree: bool
     places: Places
 
@@ -190,6 +194,7 @@ def load(path: Path) -> Recipe:
         except re.error as error:
             raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
     events.check(path, recipe.console)
+    session.check(path, recipe.shell)
     return recipe
 
 
@@ -271,6 +276,8 @@ def bind(
         boot=boot(recipe.boot) if recipe.boot else None,
         console=recipe.console,
         machine=guest(recipe.machine) if recipe.machine else None,
+        shell=recipe.shell and session.filled(recipe.shell, lambda t: fill(t, names, path)),
+        ssh=recipe.ssh,
         in_tree=recipe.in_tree,
         places=places,
     )
