@@ -8,6 +8,7 @@ Knows nothing of outcomes, nor of how the machine is run.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import time
@@ -19,6 +20,7 @@ from labtasks import machine, process, qmp, ssh, vm_files
 from labtasks.console import clean
 from labtasks.error import InfraError, UserError
 from labtasks.events import EventName
+from labtasks.judge import CRASHES
 from labtasks.lab import Lab
 from labtasks.process import Child
 from labtasks.qemu import Drive, Forward, Machine
@@ -94,6 +96,8 @@ class _Running(Tester):
         if self._child and self._child.alive():
             self._child.stop()
         watch.busy = False
+        if self.output.exists() and self.output.stat().st_size > watch.limit:
+            os.truncate(self.output, watch.limit)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,9 +118,9 @@ class Sent(_Running):
             return
         self._child, watch.busy = None, False
         said = self._said()
-        if found := re.search(rf"VERDICT {self.nonce} status (\d+)", said):
+        if found := re.findall(rf"VERDICT {self.nonce} status (\d+)", said):
             self._began, self.complaint = True, ""
-            self.ended(int(found[1]), last_line(said, self.nonce))
+            self.ended(int(found[-1]), last_line(said, self.nonce))
         else:
             lost = "the connection was lost: " if self._began else ""
             self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
@@ -164,21 +168,21 @@ class Beside(_Running):
             self._report(watch)
 
     def end(self, watch: Watch) -> None:
-        ends = time.monotonic() + _LAST_WORDS
-        while self._child and self._child.alive() and not watch.flooded and time.monotonic() < ends:
-            if watch.said.verdicts or not self._by_itself(watch):
-                break
-            time.sleep(0.02)
-        if self._child and not self._over and not self._child.alive():
-            self._report(watch)
-        elif self._child and not self._over:
-            self.complaint = "the script has not ended"
+        child, ends = self._child, time.monotonic() + _LAST_WORDS
+        if child and not self._over:
+            while self._in_order(watch) and child.alive() and time.monotonic() < ends:
+                time.sleep(0.02)
+            if child.alive():
+                self.complaint = "the script has not ended"
+            else:
+                self._report(watch)
+        self._over = True
         _Running.end(self, watch)
 
     @staticmethod
-    def _by_itself(watch: Watch) -> bool:
-        """Whether the system went down in order: a script may do that last."""
-        return any(event.name is EventName.SHUTDOWN for event in watch.events)
+    def _in_order(watch: Watch) -> bool:
+        """Whether the system went down in order: a script may see to that and go on."""
+        return not watch.flooded and any(event.name is EventName.SHUTDOWN for event in watch.events)
 
     def _up(self, watch: Watch) -> bool:
         rules = self.lab.recipe.console
@@ -197,9 +201,16 @@ class Beside(_Running):
         self.say("ready")
 
     def _report(self, watch: Watch) -> None:
-        assert self._child  # noqa: S101
+        """What the script found. One that fails on a system that has crashed says no more than that
+        it has.
+        """
         self._over, watch.busy = True, False
-        self.ended(self._child.code(), last_line(tail(self.output), self.nonce))
+        status = self._child.code() if self._child else 0
+        said = last_line(tail(self.output), self.nonce)
+        if status and any(event.name in CRASHES for event in watch.events):
+            self.complaint = f"the script: {said or f'exit status {status}'}"
+        else:
+            self.ended(status, said)
 
     def _environment(self, console: Path) -> dict[str, str]:
         """What a script on the host is told; docs/machines.md has the list."""
@@ -267,7 +278,7 @@ def command(script: str, nonce: str) -> str:
     text = (
         f"umask 077; cat >{file} && chmod 700 {file} || exit 255; echo VERDICT {nonce} ready; "
         f"{' '.join([*interpreter(script), file])} </dev/null 2>&1; status=$?; "
-        f"echo; echo VERDICT {nonce} status $status"
+        f"rm -f {file}; echo; echo VERDICT {nonce} status $status"
     )
     return f"sh -c {shlex.quote(text)}"
 

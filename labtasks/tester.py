@@ -54,7 +54,7 @@ class Tester:
         """Go on; called several times a second."""
 
     def end(self, watch: Watch) -> None:
-        """The machine has ended: nothing is left behind."""
+        """The run is over: nothing is left behind. May be called again."""
 
     def say(self, word: str, text: str = "") -> None:
         """A line on the verdict's channel."""

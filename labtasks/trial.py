@@ -211,7 +211,10 @@ class Trial:
 
         def decided() -> bool:
             tester.step(watch)
-            return watch.decided()
+            over = watch.decided()
+            if over:
+                tester.end(watch)
+            return over
 
         try:
             return process.run(
