@@ -27,7 +27,21 @@ KINDS = ("toolchain", "world", "kernel", "root", "install")
 INSTALLS = frozenset({"root", "install"})
 """Parts that install what others built: always from nothing, never on an earlier installation."""
 
-LATE = ("jobs", "root", "boot", "run", "test", "nonce", "sha", "way", "key", "piece", "line")
+LATE = (
+    "jobs",
+    "root",
+    "boot",
+    "run",
+    "test",
+    "nonce",
+    "sha",
+    "way",
+    "key",
+    "dest",
+    "out",
+    "piece",
+    "line",
+)
 """Names that are filled in when a step runs, not when the recipe is read."""
 
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -104,6 +118,16 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     arguments: tuple[str, ...] = ()
 
 
+class Disk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How world and kernel are installed onto the disk of a base root, mounted at `{dest}` in a
+    machine that a lab installs through, and what boots that disk. Other files of the machine's, for
+    instance a kernel that QEMU loads, are what steps put into `{out}`.
+    """
+
+    install: Part
+    machine: Guest
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recipe as written. docs/recipes.md is its reference."""
 
@@ -114,6 +138,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     root: Part | None = None
     install: Part | None = None
     machine: Guest | None = None
+    disk: Disk | None = None
     in_tree: bool = False
     identity: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -181,8 +206,9 @@ def load(path: Path) -> Recipe:
     for name in recipe.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UserError(f"{path}: [env] {name!r} is no variable's name", hint="letters, _")
-    for kind in KINDS:
-        part: Part | None = getattr(recipe, kind)
+    parts = {kind: getattr(recipe, kind) for kind in KINDS}
+    parts["disk.install"] = recipe.disk and recipe.disk.install
+    for kind, part in parts.items():
         if part is not None:
             _check_part(path, kind, part)
     patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
@@ -207,6 +233,18 @@ def _check_part(path: Path, kind: str, part: Part) -> None:
                 f"{path}: [{kind}] input {name!r} lies outside the tree",
                 hint="inputs are paths below the root of the repository",
             )
+
+
+def on_disk(recipe: Recipe, path: Path) -> Recipe:
+    """The same recipe, installing onto a disk through a machine. Raises UserError."""
+    if recipe.disk is None:
+        raise UserError(
+            f"recipe {path.stem} has no [disk]: it does not install through a machine",
+            hint="docs/recipes.md says how; or no `through` in [install]",
+        )
+    return msgspec.structs.replace(
+        recipe, root=None, install=recipe.disk.install, machine=recipe.disk.machine
+    )
 
 
 def bind(

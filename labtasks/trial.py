@@ -25,6 +25,7 @@ from labtasks import (
     layer,
     live,
     process,
+    qcow2,
     qemu,
     ssh,
     verdict,
@@ -274,7 +275,8 @@ class Trial:
 
         def drive(text: str) -> Drive:
             path = late(text, names)
-            return Drive(file=path, format="fat" if Path(path).is_dir() else "raw")
+            form = qcow2.format_of(Path(path))
+            return Drive(file=path, format="fat" if Path(path).is_dir() else form)
 
         return Machine(
             arch=guest.arch,
