@@ -58,7 +58,38 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         return _compose(lab, store, want, request)
     if want.kind == "objfs":
         return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
+    if want.kind == "install" and lab.settings.install.through:
+        return _install_through(lab, store, want, request)
     return _build(lab, store, want, request)
+
+
+def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """A world and a kernel, installed by a machine onto a disk."""
+    below = replace(request, clean=False)
+    kernel = produce(lab, store, want.on[0], below)
+    exported = key.wanted(lab, "objfs", want.commit, want.world)
+    produce(lab, store, exported, below)
+    want = key.wanted(lab, want.kind, want.commit, want.world)  # inputs may have been found
+    exported = key.wanted(lab, "objfs", want.commit, want.world)
+    with store.lock(want.kind, want.key, want.name):
+        found = store.get(want.kind, want.key)
+        if found and request.takes(found):
+            return found
+        _refuse_known(store, want, request)
+        image = store.home("objfs", exported.key) / "objfs.img"
+        from labtasks import through  # noqa: PLC0415 (only labs that install through a machine)
+
+        return through.install(lab, store, want, kernel, image, echo=request.echo)
+
+
+def _refuse_known(store: Store, want: Wanted, request: Request) -> None:
+    """Refuse what is known to fail. Raises BuildError."""
+    known = None if request.retry else store.failure(want.kind, want.key)
+    if known:
+        raise BuildError(
+            f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
+            hint=f"`doit retry=yes {want.words}{want.name}` tries again",
+        )
 
 
 def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
@@ -74,12 +105,7 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         found = store.get(want.kind, want.key)
         if found and request.takes(found):
             return found
-        known = None if request.retry else store.failure(want.kind, want.key)
-        if known:
-            raise BuildError(
-                f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
-                hint=f"`doit retry=yes {want.words}{want.name}` tries again",
-            )
+        _refuse_known(store, want, request)
         for note in notes:
             say(f"{want.name}: note: {note}")
         room.make(lab, store, want.name)

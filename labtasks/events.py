@@ -76,8 +76,13 @@ def check(path: Path, rules: ConsoleRules) -> None:
         if pattern in rules.cpu and not compiled.groups:
             raise UserError(f"{path}: {pattern!r} has no group", hint=r"'cpuid = (\d+)'")
     for pattern in prompts:
-        if _LOOKS_AHEAD.search(pattern):
+        if looks_ahead(pattern):
             raise UserError(
                 f"{path}: prompt {pattern!r} asks what comes behind it",
                 hint=r"a prompt is seen before its line ends: no $, \b, \Z, (?= or (?!",
             )
+
+
+def looks_ahead(pattern: str) -> bool:
+    """Whether a pattern asks what comes behind it: a prompt is seen before its line ends."""
+    return _LOOKS_AHEAD.search(pattern) is not None

@@ -21,9 +21,10 @@ BAD_VERDICT = "bad"
 """Describes the failure "the test says bad", among the names of events."""
 
 _SHOWN = 500
-_CRASHES = (EventName.PANIC, EventName.TRAP, EventName.DEBUGGER, EventName.SILENT_REBOOT)
+CRASHES = (EventName.PANIC, EventName.TRAP, EventName.DEBUGGER, EventName.SILENT_REBOOT)
+"""After these a system does not go on."""
 _STUCK = (EventName.MOUNTROOT, EventName.LOADER_FAILURE, EventName.SINGLE_USER)
-_DESCRIBABLE = (*_CRASHES, *_STUCK, EventName.SILENCE, EventName.FLOOD, EventName.TEXT)
+_DESCRIBABLE = (*CRASHES, *_STUCK, EventName.SILENCE, EventName.FLOOD, EventName.TEXT)
 
 
 class Outcome(StrEnum):
@@ -110,6 +111,11 @@ def described(events: Sequence[str] = (), pattern: str = "") -> Described:
     return Described(events=frozenset(events) or frozenset({BAD_VERDICT}), pattern=pattern)
 
 
+def word_of(status: int) -> Word:
+    """What the exit status of a test says, in git's convention."""
+    return {0: Word.GOOD, 125: Word.SKIP}.get(status, Word.BAD)
+
+
 def listen(data: bytes, nonce: str, *, ended: bool = False) -> Said:
     """What a verdict channel said: lines `VERDICT <nonce> ready|good|bad|skip [text]`.
 
@@ -174,7 +180,7 @@ def _derived(events: Sequence[Event], said: Said, ended: Ended) -> Iterable[Even
 
     if ended.flooded:
         yield event(EventName.FLOOD)
-    if said.verdicts or names & {*_CRASHES, *_STUCK}:
+    if said.verdicts or names & {*CRASHES, *_STUCK}:
         return
     if ended.timed_out and EventName.SILENCE not in names:
         yield event(EventName.SILENCE)
@@ -235,7 +241,7 @@ class _Case:
     def otherwise(self) -> _Result:
         """No described failure: what it was instead, if not good."""
         for at, event in enumerate(self.events):
-            if event.name in _CRASHES or event.name is EventName.FLOOD:
+            if event.name in CRASHES or event.name is EventName.FLOOD:
                 began = event.name is EventName.FLOOD or self._began(at)
                 outcome = Outcome.OTHER_FAILURE if began else Outcome.UNTESTABLE
                 return outcome, _shown(event), event
@@ -269,7 +275,7 @@ class _Case:
     def _resting(self, event: Event) -> bool:
         """Whether this silence has a reason: a verdict, or something else that stopped it."""
         names = {found.name for found in self.events}
-        stopped = self.said.verdicts or names & {*_CRASHES, *_STUCK}
+        stopped = self.said.verdicts or names & {*CRASHES, *_STUCK}
         return event.name is EventName.SILENCE and bool(stopped)
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from labtasks import digest, guest_tools, process
+from labtasks import base, digest, guest_tools, process
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Commit
@@ -86,6 +86,8 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
         have = ", ".join(lab.recipe.parts)
         raise UserError(f"recipe {lab.recipe.name} has no {kind}", hint=f"it has: {have}")
     pairs = _settings(lab, kind)
+    if kind == "install" and lab.settings.install.through:
+        pairs += _through(lab)
     family = digest.key_of(pairs)
     pairs += _trees(lab, kind, commit)
     base = _base(lab, kind, commit, world)
@@ -96,8 +98,23 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
     return _wanted(kind, commit, pairs, *on, family=family, world=pin)
 
 
+def _through(lab: Lab) -> list[tuple[str, str]]:
+    """The machine that installs, by its image, and what is installed onto."""
+    chosen = lab.settings.install
+    image = lab.directory / Path(lab.vm(chosen.through).image).expanduser()
+    return [
+        ("through", json.dumps([image.name, *_stamp(image)])),
+        ("base", base.content_of(lab)),
+        ("partition", str(chosen.partition)),
+    ]
+
+
 def root_under(lab: Lab, install: Wanted) -> Wanted | None:
-    """The installed world that an installed kernel boots with; None where the VM brings its own."""
+    """The installed world that an installed kernel boots with; None where the VM brings its own, or
+    where both are installed onto one disk.
+    """
+    if lab.settings.install.through:
+        return None
     world = install.on[0].base
     return wanted(lab, "root", world.commit, None) if world and world.kind == "world" else None
 

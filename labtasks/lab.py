@@ -21,7 +21,7 @@ from labtasks.addressee import Notify
 from labtasks.error import UserError
 from labtasks.git import Repository
 from labtasks.machine import Vm
-from labtasks.recipe import Bound, Places, bind, find
+from labtasks.recipe import Bound, Places, bind, find, on_disk
 from labtasks.recipe import load as load_recipe
 
 FILE = "lab.toml"
@@ -36,10 +36,22 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     script: Annotated[
         str,
         Meta(
-            description="A file that the world's init runs in the test VM, in the words the recipe "
-            "says; empty for the recipe's own test."
+            description="A file with the test; empty for the recipe's own. What may be in it "
+            "depends on who runs it."
         ),
     ] = ""
+    run: Annotated[
+        Literal["init", "console", "ssh", "host"],
+        Meta(
+            description="Who runs the script: init (the world's, in the words the recipe says), "
+            "console (it is typed at the shell on the serial console), ssh (it is sent when the "
+            "system answers), host (here, with the VM's ports in its environment)."
+        ),
+    ] = "init"
+    ports: Annotated[
+        tuple[int, ...],
+        Meta(description="Ports of the VM that a script on the host reaches, as LAB_PORT_<n>."),
+    ] = ()
     bad: Annotated[
         tuple[str, ...],
         Meta(
@@ -64,6 +76,28 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeats: Annotated[
         int, Meta(description="Runs that must all be good; the first bad one decides.", ge=1)
     ] = 1
+
+
+class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[install]: where, and onto what, if not on this host into folders."""
+
+    through: Annotated[
+        str,
+        Meta(
+            description="The virtual machine that installs: it is given what was built on a "
+            "read-only disk, and a clone of `base`. Empty: this host installs, as the recipe says."
+        ),
+    ] = ""
+    base: Annotated[
+        str,
+        Meta(
+            description="The image of a root file system that is installed onto: a raw one, or one "
+            "called .qcow2. It is never written."
+        ),
+    ] = ""
+    partition: Annotated[
+        int, Meta(description="Which partition of it is the root; 0 for the whole disk.", ge=0)
+    ] = 0
 
 
 class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,6 +176,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[str, str | bool | int], Meta(description="The recipe's options, by name.")
     ] = {}
     test: Annotated[Test, Meta(description="What decides between good and bad.")] = Test()
+    install: Annotated[
+        Install, Meta(description="Where worlds and kernels are installed for a test VM.")
+    ] = Install()
     gc: Annotated[Gc, Meta(description="What the cache may hold.")] = Gc()
     files: Annotated[
         dict[str, str],
@@ -261,6 +298,8 @@ class Lab:
         """The recipe with this lab's options filled in. Raises UserError."""
         path = find(self.settings.recipe, self.directory)
         written = load_recipe(path)
+        if self._installs_through():
+            written = on_disk(written, path)
         return bind(
             written,
             path=path,
@@ -269,6 +308,23 @@ class Lab:
             places=self._places(in_tree=written.in_tree),
             files={name: self.text(where, "files") for name, where in self.settings.files.items()},
         )
+
+    def _installs_through(self) -> bool:
+        """Whether a machine installs. Raises UserError for one that cannot."""
+        chosen = self.settings.install
+        if not chosen.through:
+            return False
+        if not self.vm(chosen.through).image:
+            raise UserError(
+                f"[install] through: vm {chosen.through} has no image",
+                hint="one that is brought up",
+            )
+        if not chosen.base or self.settings.image != "ext4":
+            raise UserError(
+                "installing through a machine takes a base, and an image that Linux mounts",
+                hint='base = "root.img" in [install], and image = "ext4"',
+            )
+        return True
 
     def _places(self, *, in_tree: bool) -> Places:
         root = str((self.cache / "lane").resolve())

@@ -6,12 +6,14 @@ nothing of how a machine is started, or of what runs in it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from labtasks import qemu
+from labtasks.error import UserError
 from labtasks.qemu import Arch, Drive, Forward
 
 Meta = msgspec.Meta
@@ -86,6 +88,20 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float, Meta(description="Seconds a shutdown may take before the plug is pulled.", ge=0)
     ] = 30.0
     arguments: Annotated[list[str], Meta(description="More arguments for QEMU.")] = []
+
+
+SOCKET = 90
+"""Bytes that the path of a socket may have: some systems allow 103, and ssh needs 13 more."""
+
+
+def fitting(path: Path) -> str:
+    """The path of a socket. Raises UserError when it is too long for one."""
+    if len(os.fsencode(path)) > SOCKET:
+        raise UserError(
+            f"{path}: the path is too long for a socket",
+            hint="set `cache` in lab.toml to a shorter path",
+        )
+    return str(path)
 
 
 def monitor(state: Path) -> Path:

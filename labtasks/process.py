@@ -266,7 +266,7 @@ def run(
     started = time.monotonic()
     with log.open("ab") as out:
         position = out.tell()
-        child = _launched(argv, out, env, cwd)
+        child = _launched(argv, out, env, cwd, None)
         try:
             why = _wait(child, log, position, until, started, timeout, echo=echo)
         except BaseException:
@@ -280,14 +280,16 @@ def run(
     )
 
 
-def _launched(argv: Sequence[str], out: Any, env: Mapping[str, str], cwd: Path | None) -> Any:
-    """A child of `sh`: own session, default signals, closed stdin, output to a file."""
+def _launched(
+    argv: Sequence[str], out: Any, env: Mapping[str, str], cwd: Path | None, data: Path | None
+) -> Any:
+    """A child of `sh`: own session, default signals, output to a file, input from one or none."""
     import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
 
-    with Path(os.devnull).open("rb") as nothing:
+    with (data or Path(os.devnull)).open("rb") as source:
         return sh.Command(argv[0])(
             *argv[1:],
-            _in=nothing,
+            _in=source,
             _out=out,
             _err_to_out=True,
             _env=dict(env),
@@ -305,14 +307,25 @@ class Child:
     """A command that runs beside its caller."""
 
     def __init__(
-        self, argv: Sequence[str], *, log: Path, cwd: Path, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        data: Path | None = None,
     ) -> None:
         with log.open("ab") as out:
-            self._child = _launched(argv, out, os.environ if env is None else env, cwd)
+            self._child = _launched(argv, out, os.environ if env is None else env, cwd, data)
 
     def alive(self) -> bool:
         """Whether it runs still."""
         return bool(self._child.is_alive())
+
+    def code(self) -> int:
+        """Its exit status, negative for a signal; waits for it."""
+        self._child.wait()
+        return int(self._child.exit_code)
 
     def stop(self) -> None:
         """End it and what it started."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, events
+from labtasks import config, events, session
 from labtasks.error import UserError
 from labtasks.qemu import Arch
 
@@ -27,7 +27,21 @@ KINDS = ("toolchain", "world", "kernel", "root", "install")
 INSTALLS = frozenset({"root", "install"})
 """Parts that install what others built: always from nothing, never on an earlier installation."""
 
-LATE = ("jobs", "root", "boot", "run", "test", "nonce", "sha")
+LATE = (
+    "jobs",
+    "root",
+    "boot",
+    "run",
+    "test",
+    "nonce",
+    "sha",
+    "way",
+    "key",
+    "dest",
+    "out",
+    "piece",
+    "line",
+)
 """Names that are filled in when a step runs, not when the recipe is read."""
 
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -104,6 +118,16 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     arguments: tuple[str, ...] = ()
 
 
+class Disk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How world and kernel are installed onto the disk of a base root, mounted at `{dest}` in a
+    machine that a lab installs through, and what boots that disk. Other files of the machine's, for
+    instance a kernel that QEMU loads, are what steps put into `{out}`.
+    """
+
+    install: Part
+    machine: Guest
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recipe as written. docs/recipes.md is its reference."""
 
@@ -114,6 +138,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     root: Part | None = None
     install: Part | None = None
     machine: Guest | None = None
+    disk: Disk | None = None
     in_tree: bool = False
     identity: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -125,6 +150,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     abi: Abi = Abi()
     boot: Boot | None = None
     console: events.ConsoleRules = events.ConsoleRules()
+    shell: session.Shell | None = None
+    ssh: session.Login | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +178,8 @@ class Bound:
     boot: Boot | None
     console: events.ConsoleRules
     machine: Guest | None
+    shell: session.Shell | None
+    ssh: session.Login | None
     in_tree: bool
     places: Places
 
@@ -177,8 +206,9 @@ def load(path: Path) -> Recipe:
     for name in recipe.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UserError(f"{path}: [env] {name!r} is no variable's name", hint="letters, _")
-    for kind in KINDS:
-        part: Part | None = getattr(recipe, kind)
+    parts = {kind: getattr(recipe, kind) for kind in KINDS}
+    parts["disk.install"] = recipe.disk and recipe.disk.install
+    for kind, part in parts.items():
         if part is not None:
             _check_part(path, kind, part)
     patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
@@ -190,6 +220,7 @@ def load(path: Path) -> Recipe:
         except re.error as error:
             raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
     events.check(path, recipe.console)
+    session.check(path, recipe.shell)
     return recipe
 
 
@@ -202,6 +233,18 @@ def _check_part(path: Path, kind: str, part: Part) -> None:
                 f"{path}: [{kind}] input {name!r} lies outside the tree",
                 hint="inputs are paths below the root of the repository",
             )
+
+
+def on_disk(recipe: Recipe, path: Path) -> Recipe:
+    """The same recipe, installing onto a disk through a machine. Raises UserError."""
+    if recipe.disk is None:
+        raise UserError(
+            f"recipe {path.stem} has no [disk]: it does not install through a machine",
+            hint="docs/recipes.md says how; or no `through` in [install]",
+        )
+    return msgspec.structs.replace(
+        recipe, root=None, install=recipe.disk.install, machine=recipe.disk.machine
+    )
 
 
 def bind(
@@ -271,6 +314,8 @@ def bind(
         boot=boot(recipe.boot) if recipe.boot else None,
         console=recipe.console,
         machine=guest(recipe.machine) if recipe.machine else None,
+        shell=recipe.shell and session.filled(recipe.shell, lambda t: fill(t, names, path)),
+        ssh=recipe.ssh,
         in_tree=recipe.in_tree,
         places=places,
     )

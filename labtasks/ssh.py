@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,15 @@ def make_key(key: Path) -> Path:
 def public(key: Path) -> Path:
     """The public half of a key pair."""
     return key.with_name(f"{key.name}.pub")
+
+
+def greets(port: int, *, timeout: float = 2.0) -> bool:
+    """Whether sshd's greeting comes from a port of 127.0.0.1 within `timeout` seconds."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
 
 
 def query(remote: Remote, command: str, *, data: bytes = b"", timeout: float = 60) -> Answer:

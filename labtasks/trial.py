@@ -18,7 +18,19 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import accelerator, failure, layer, live, process, qemu, verdict
+from labtasks import (
+    accelerator,
+    errand,
+    failure,
+    layer,
+    live,
+    process,
+    qcow2,
+    qemu,
+    ssh,
+    verdict,
+    vm_files,
+)
 from labtasks.artifact import Request, produce
 from labtasks.error import InfraError, UserError, say
 from labtasks.events import EventName
@@ -29,6 +41,7 @@ from labtasks.layer import LayerId
 from labtasks.qemu import Drive, Machine
 from labtasks.recipe import Guest, late
 from labtasks.store import Manifest, Store
+from labtasks.tester import Tester
 from labtasks.verdict import Run, Verdict
 from labtasks.watch import Watch
 
@@ -52,6 +65,7 @@ def verdict_on(
         )
     failure_wanted = described(lab.settings.test.bad, lab.settings.test.text)
     _ = lab.script  # refused before anything is built, if it is not there
+    errand.refuse(lab)
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
@@ -152,19 +166,16 @@ class Trial:
         nonce = secrets.token_hex(8)
         with self.store.workspace("test", self.uses) as scratch:
             (scratch / "run").mkdir()
-            (scratch / "test").write_text(self.lab.script, encoding="utf-8")
+            tester = self._tester(scratch, console, nonce)
             names = self._names(scratch, nonce)
             self._prepare(scratch, names)
-            machine = self._machine(scratch, console, names)
+            machine = tester.dressed(self._machine(scratch, console, names))
             self.command = qemu.argv(machine)
             process.which(self.command[0])
             console.write_bytes(b"")
-            watch = self._watch(console, scratch / "channel", nonce)
+            watch = self._watch(tester, console)
             with live.doing(f"boot of {self.sha}", log=console):
-                ended = process.run(
-                    self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
-                    timeout=self.lab.settings.test.timeout, until=watch.decided,
-                )  # fmt: skip
+                ended = self._run(tester, watch, scratch)
             watch.end()
             complaint = (scratch / "qemu.log").read_text(errors="replace").strip()
         how = Ended(
@@ -176,6 +187,8 @@ class Trial:
             flooded=watch.flooded,
         )
         judged = judge(watch.events, watch.said, how, self.wanted)
+        if tester.complaint and not watch.said.verdicts:
+            judged = replace(judged, reason=f"{judged.reason} ({tester.complaint})")
         if complaint and judged.outcome is Outcome.INFRASTRUCTURE:
             last = complaint.splitlines()[-1]
             if not how.console and _NO_KERNEL.search(last):
@@ -183,27 +196,63 @@ class Trial:
             return replace(judged, reason=f"{judged.reason}: {last}")
         return judged
 
-    def _watch(self, console: Path, channel: Path, nonce: str) -> Watch:
+    def _tester(self, scratch: Path, console: Path, nonce: str) -> Tester:
+        """Who runs the script. What it prints elsewhere than on the console lies beside that."""
+        output = console.with_name(f"{console.name}.test")
+        output.unlink(missing_ok=True)
+        script = self.lab.script if self.lab.settings.test.run == "init" else ""
+        (scratch / "test").write_text(script, encoding="utf-8")
+        return errand.tester(
+            self.lab, vm=self.vm, sha=self.sha, folder=scratch, output=output,
+            channel=scratch / "channel", nonce=nonce,
+        )  # fmt: skip
+
+    def _run(self, tester: Tester, watch: Watch, scratch: Path) -> process.Ended:
+        """Run QEMU until something decides the test, or the time is over."""
+
+        def decided() -> bool:
+            tester.step(watch)
+            over = watch.decided()
+            if over:
+                tester.end(watch)
+            return over
+
+        try:
+            return process.run(
+                self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
+                timeout=self.lab.settings.test.timeout, until=decided,
+            )  # fmt: skip
+        finally:
+            tester.end(watch)
+
+    def _watch(self, tester: Tester, console: Path) -> Watch:
         test = self.lab.settings.test
         return Watch(
             console=console,
-            channel=channel,
+            channel=tester.channel,
             rules=msgspec.structs.replace(self.lab.recipe.console, silence=test.silence),
-            nonce=nonce,
+            nonce=tester.nonce,
             limit=test.bytes,
             text=test.text if EventName.TEXT in test.bad else "",
             echo=self.echo,
+            answered=tester.answers,
+            beside=tester.output,
         )
 
     def _names(self, scratch: Path, nonce: str) -> Mapping[str, str]:
-        """What the late names of the recipe stand for in this run."""
+        """What the late names of the recipe stand for in this run. Only a test that init runs has
+        the nonce from the machine: nobody else's verdict can come from there.
+        """
+        way = self.lab.settings.test.run
         return {
             "root": self.root,
             "boot": self.boot,
             "run": str(scratch / "run"),
             "test": str(scratch / "test"),
-            "nonce": nonce,
+            "nonce": nonce if way == "init" else secrets.token_hex(8),
             "sha": self.sha,
+            "way": way,
+            "key": str(ssh.public(vm_files.key_file(self.lab))),
             "jobs": str(self.lab.jobs),
         }
 
@@ -226,7 +275,8 @@ class Trial:
 
         def drive(text: str) -> Drive:
             path = late(text, names)
-            return Drive(file=path, format="fat" if Path(path).is_dir() else "raw")
+            form = qcow2.format_of(Path(path))
+            return Drive(file=path, format="fat" if Path(path).is_dir() else form)
 
         return Machine(
             arch=guest.arch,

@@ -80,6 +80,21 @@ def inputs_of(
         ("bytes", str(test.bytes)),
         ("repeats", str(test.repeats)),
         ("again", str(again)),
+        *_way(lab),
+    )
+
+
+def _way(lab: Lab) -> Inputs:
+    """Who runs the script, and how the recipe lets them in; init's runs need no word more."""
+    test, recipe = lab.settings.test, lab.recipe
+    if test.run == "init":
+        return ()
+    way = recipe.shell if test.run == "console" else recipe.ssh
+    ports = " ".join(map(str, test.ports))
+    return (
+        ("run", test.run),
+        ("ports", ports),
+        ("way in", msgspec.json.encode(way, order="sorted").decode()),
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ from labtasks.machine import Vm
 from labtasks.qmp import Monitor
 from labtasks.ssh import Remote
 from labtasks.store import Store
-
-_SOCKET = 90
-"""Bytes that the path of a socket may have: some systems allow 103, and ssh needs 13 more."""
 
 _COMPLAINTS = (
     ("host forwarding rule", "the port is taken: ssh = true lets QEMU choose a free one"),
@@ -52,11 +48,7 @@ class Running:
 def folder(lab: Lab, name: str) -> Path:
     """Where a machine's own files are. Raises UserError when a socket would not fit there."""
     state = lab.cache / "vm" / name
-    if len(os.fsencode(machine.serial(state))) > _SOCKET:
-        raise UserError(
-            f"{state}: the path is too long for a socket", hint="set `cache` in lab.toml to a "
-            "shorter path",
-        )  # fmt: skip
+    machine.fitting(machine.serial(state))
     return state
 
 
@@ -179,7 +171,7 @@ def _wait_for_ssh(to: Remote, vm: Vm, found: Running) -> None:
                 f"vm {found.name} has ended while it was awaited",
                 hint=f"the console is {_console(found.state)}",
             )
-        if _greets(to.port):
+        if ssh.greets(to.port):
             try:
                 ssh.query(to, "true", timeout=30)
             except InfraError as error:  # sshd is there and does not do its work yet
@@ -192,14 +184,6 @@ def _wait_for_ssh(to: Remote, vm: Vm, found: Running) -> None:
         f"vm {found.name} cannot be reached over ssh after {vm.start:.0f} s{said}",
         hint=f"the console is {_console(found.state)}; it is still up: `doit console {found.name}`",
     )
-
-
-def _greets(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 def _console(state: Path) -> Path:

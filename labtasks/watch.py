@@ -38,7 +38,10 @@ _WORDS = 100
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """One run, watched. `limit` are the bytes that make a flood, on either port, `text` a regex of
-    the person's; `echo` shows the console on the terminal.
+    the person's; `echo` shows the console on the terminal. `answered` are prompts that somebody
+    answers, `beside` a file with what the test prints elsewhere: no more than on a port.
+
+    `busy`: the test is at work where the console does not show it, so silence means nothing.
     """
 
     console: Path
@@ -48,6 +51,9 @@ class Watch:
     limit: int
     text: str = ""
     echo: bool = False
+    answered: frozenset[EventName] = frozenset()
+    beside: Path | None = None
+    busy: bool = False
     events: list[Event] = field(default_factory=list)
     said: Said = field(default_factory=Said)
     flooded: bool = False
@@ -66,7 +72,10 @@ class Watch:
         """Whether the machine need not run on. Asked several times a second."""
         self._look()
         quiet = self._reader.quiet(self._now())
-        self._take([quiet] if quiet else [])
+        if quiet and not (self.busy and quiet.name is EventName.SILENCE):
+            self._take([quiet])
+        if self.beside and self.beside.exists():
+            self.flooded |= self.beside.stat().st_size > self.limit
         return self.flooded or self._waited() > AFTERMATH
 
     def end(self) -> None:
@@ -75,6 +84,11 @@ class Watch:
             pass
         self._take(self._reader.end(self._now()))
         self.said = self._heard(ended=True)
+
+    @property
+    def up(self) -> bool:
+        """Whether the system is so far that somebody could enter it."""
+        return any(event.name in (EventName.READY, EventName.LOGIN) for event in self.events)
 
     def _now(self) -> float:
         return time.monotonic() - self._started
@@ -93,7 +107,7 @@ class Watch:
 
     def _take(self, events: list[Event]) -> None:
         self.events += events
-        if self._decisive is None and any(e.name not in _ONWARD for e in events):
+        if self._decisive is None and any(e.name not in _ONWARD | self.answered for e in events):
             self._decisive = self._now()
 
     def _heard(self, *, ended: bool) -> Said:

@@ -1,0 +1,298 @@
+"""Who runs a test's script from outside: ssh sends it to the system, or it is started on this host.
+
+    ssh    as soon as the system lets the lab in; what it prints is read back
+    host   when the system is up; it is told the machine's ports
+
+Knows nothing of outcomes, nor of how the machine is run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from labtasks import machine, process, qmp, ssh, vm_files
+from labtasks.console import clean
+from labtasks.error import InfraError, UserError
+from labtasks.events import EventName
+from labtasks.judge import CRASHES
+from labtasks.lab import Lab
+from labtasks.process import Child
+from labtasks.qemu import Drive, Forward, Machine
+from labtasks.ssh import Remote
+from labtasks.tester import Tester, Typed, port
+from labtasks.watch import Watch
+
+_AGAIN = 0.5
+"""Seconds between two attempts to reach a system."""
+_PATIENCE = 0.3
+"""Seconds that sshd's greeting may take: nobody looks at the console meanwhile."""
+_LAST_WORDS = 5.0
+"""Seconds that a script on the host may still take when the machine has ended."""
+_TAIL = 64 << 10
+"""Bytes of a script's output in which its status and its last line are looked for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running(Tester):
+    """What runs the script as a process of this host."""
+
+    _child: Child | None = None
+    _ports: Mapping[int, int] = field(default_factory=dict)
+    _next: float = 0.0
+
+    def guests(self) -> tuple[int, ...]:
+        """The guest's ports that are reached from here."""
+        login = self.lab.recipe.ssh
+        return (login.port,) if login else ()
+
+    def dressed(self, found: Machine) -> Machine:
+        login = self.lab.recipe.ssh
+        seed: tuple[Drive, ...] = ()
+        if login and login.seed:
+            public = ssh.public(vm_files.key_file(self.lab)).read_text(encoding="utf-8")
+            for name, text in machine.seed_files(self.vm, login.user, public).items():
+                (self.folder / "seed").mkdir(exist_ok=True)
+                (self.folder / "seed" / name).write_text(text, encoding="utf-8")
+            seed = (Drive(file=str(self.folder / "seed"), format="fat", label="CIDATA"),)
+        return replace(
+            found,
+            serials=(found.serials[0], "null"),
+            drives=(*found.drives, *seed),
+            network=found.network or bool(self.guests()),
+            forwards=tuple(Forward(host=0, guest=one) for one in self.guests()),
+            monitor=machine.fitting(self.folder / "qmp"),
+        )
+
+    def due(self) -> bool:
+        """Whether to try again. Each try asks for the ports that QEMU has taken."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _AGAIN
+        if not self._ports and self.guests():
+            try:
+                with qmp.Monitor(self.folder / "qmp", timeout=2.0) as monitor:
+                    self._ports = monitor.forwards()
+            except InfraError:  # QEMU has not come so far
+                return False
+        return True
+
+    def remote(self) -> Remote | None:
+        """The way in over ssh. The host key is this run's: the system's disk is new."""
+        login = self.lab.recipe.ssh
+        if login is None:
+            return None
+        return Remote(
+            name=self.vm, user=login.user, host="127.0.0.1", port=self._ports.get(login.port, 0),
+            key=vm_files.key_file(self.lab), known_hosts=self.folder / "known_hosts",
+        )  # fmt: skip
+
+    def end(self, watch: Watch) -> None:
+        if self._child and self._child.alive():
+            self._child.stop()
+        watch.busy = False
+        if self.output.exists() and self.output.stat().st_size > watch.limit:
+            os.truncate(self.output, watch.limit)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sent(_Running):
+    """Sends it over ssh as soon as the system lets the lab in."""
+
+    _began: bool = False
+
+    def step(self, watch: Watch) -> None:
+        if self._child is None:
+            if not self._began and self.due() and ssh.greets(self.remote_port(), timeout=_PATIENCE):
+                self._start()
+            return
+        if not self._began and re.search(rf"VERDICT {self.nonce} ready", self._said()):
+            self._began = watch.busy = True
+            self.say("ready")
+        if self._child.alive():
+            return
+        self._child, watch.busy = None, False
+        said = self._said()
+        if found := re.findall(rf"VERDICT {self.nonce} status (\d+)", said):
+            self._began, self.complaint = True, ""
+            self.ended(int(found[-1]), last_line(said, self.nonce))
+        else:
+            lost = "the connection was lost: " if self._began else ""
+            self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
+
+    def remote_port(self) -> int:
+        """Where the guest's sshd is reached; 0 before that is known."""
+        login = self.lab.recipe.ssh
+        return self._ports.get(login.port, 0) if login else 0
+
+    def _start(self) -> None:
+        to = self.remote()
+        assert to  # noqa: S101 (`refuse` has seen to that)
+        (self.folder / "script").write_text(self.lab.script, encoding="utf-8")
+        argv = ssh.argv(to, command(self.lab.script, self.nonce), pinned=to.pinned)
+        self._child = Child(
+            argv, log=self.output, cwd=self.folder, env={"PATH": process.PATH},
+            data=self.folder / "script",
+        )  # fmt: skip
+
+    def _said(self) -> str:
+        return tail(self.output)
+
+
+@dataclass(slots=True, kw_only=True)
+class Beside(_Running):
+    """Runs it on this host."""
+
+    _over: bool = False
+
+    def guests(self) -> tuple[int, ...]:
+        return (*_Running.guests(self), *self.lab.settings.test.ports)
+
+    def dressed(self, found: Machine) -> Machine:
+        dressed = _Running.dressed(self, found)
+        return replace(dressed, serials=(port(self.folder, found.serials[0]), "null"))
+
+    def step(self, watch: Watch) -> None:
+        if self._over:
+            return
+        if self._child is None:
+            if self._up(watch) and self.due():
+                self._start(watch)
+            return
+        if not self._child.alive():
+            self._report(watch)
+
+    def end(self, watch: Watch) -> None:
+        child, ends = self._child, time.monotonic() + _LAST_WORDS
+        if child and not self._over:
+            while self._in_order(watch) and child.alive() and time.monotonic() < ends:
+                time.sleep(0.02)
+            if child.alive():
+                self.complaint = "the script has not ended"
+            else:
+                self._report(watch)
+        self._over = True
+        _Running.end(self, watch)
+
+    @staticmethod
+    def _in_order(watch: Watch) -> bool:
+        """Whether the system went down in order: a script may see to that and go on."""
+        return not watch.flooded and any(event.name is EventName.SHUTDOWN for event in watch.events)
+
+    def _up(self, watch: Watch) -> bool:
+        rules = self.lab.recipe.console
+        named = {EventName.READY, EventName.LOGIN} & {*rules.lines, *rules.prompts}
+        return watch.up or not named
+
+    def _start(self, watch: Watch) -> None:
+        script = self.folder / "script"
+        script.write_text(self.lab.script, encoding="utf-8")
+        script.chmod(0o700)
+        argv = [*interpreter(self.lab.script), str(script)]
+        cwd = self.folder / "home"
+        cwd.mkdir()
+        self._child = Child(argv, log=self.output, cwd=cwd, env=self._environment(watch.console))
+        watch.busy = True
+        self.say("ready")
+
+    def _report(self, watch: Watch) -> None:
+        """What the script found. One that fails on a system that has crashed says no more than that
+        it has.
+        """
+        self._over, watch.busy = True, False
+        status = self._child.code() if self._child else 0
+        said = last_line(tail(self.output), self.nonce)
+        if status and any(event.name in CRASHES for event in watch.events):
+            self.complaint = f"the script: {said or f'exit status {status}'}"
+        else:
+            self.ended(status, said)
+
+    def _environment(self, console: Path) -> dict[str, str]:
+        """What a script on the host is told; docs/machines.md has the list."""
+        env = {
+            "PATH": process.PATH, "HOME": str(self.folder / "home"), "LC_ALL": "C",
+            "LAB_ADDRESS": "127.0.0.1", "LAB_VM": self.vm, "LAB_COMMIT": self.sha,
+            "LAB_CONSOLE": str(console), "LAB_SERIAL": str(self.folder / "serial"),
+            "LAB_MONITOR": str(self.folder / "qmp"),
+        }  # fmt: skip
+        env |= {f"LAB_PORT_{guest}": str(here) for guest, here in self._ports.items()}
+        if to := self.remote():
+            env["LAB_SSH"] = shlex.join(ssh.argv(to, pinned=False))
+        return env
+
+
+_WAYS: dict[str, type[Tester]] = {"init": Tester, "console": Typed, "ssh": Sent, "host": Beside}
+
+
+def tester(
+    lab: Lab, *, vm: str, sha: str, folder: Path, output: Path, channel: Path, nonce: str
+) -> Tester:
+    """The tester of one run, as lab.toml wants it."""
+    if lab.settings.test.run in ("ssh", "host") and lab.recipe.ssh:
+        ssh.make_key(vm_files.key_file(lab))
+    return _WAYS[lab.settings.test.run](
+        lab=lab, vm=vm, sha=sha, folder=folder, output=output, channel=channel, nonce=nonce
+    )
+
+
+def refuse(lab: Lab) -> None:
+    """Refuse a way that this lab cannot go, before anything is built. Raises UserError."""
+    test, recipe = lab.settings.test, lab.recipe
+    where = f"{recipe.name} has no"
+    if test.run != "init" and not lab.script.strip():
+        raise UserError(
+            f'[test] run = "{test.run}" without a script', hint='script = "my-test.sh" in [test]'
+        )
+    if test.run == "console" and recipe.shell is None:
+        raise UserError(
+            f'[test] run = "console": recipe {where} [shell]',
+            hint="docs/recipes.md says how a recipe describes the shell on its console",
+        )
+    if test.run == "ssh":
+        if recipe.ssh is None:
+            raise UserError(
+                f'[test] run = "ssh": recipe {where} [ssh]',
+                hint="docs/recipes.md: a system that starts sshd and takes the lab's key",
+            )
+        process.which("ssh")
+    if test.ports and test.run != "host":
+        raise UserError(
+            f'[test] ports are for scripts on the host, and run is "{test.run}"',
+            hint='run = "host", or no ports',
+        )
+
+
+def interpreter(script: str) -> list[str]:
+    """What starts a script: its own first line, or sh."""
+    return [] if script.startswith("#!") else ["sh"]
+
+
+def command(script: str, nonce: str) -> str:
+    """What runs the script of ssh's standard input in the guest, whatever shell its user has."""
+    file = f"/tmp/lab.{nonce}"  # noqa: S108 (in the guest)
+    text = (
+        f"umask 077; cat >{file} && chmod 700 {file} || exit 255; echo VERDICT {nonce} ready; "
+        f"{' '.join([*interpreter(script), file])} </dev/null 2>&1; status=$?; "
+        f"rm -f {file}; echo; echo VERDICT {nonce} status $status"
+    )
+    return f"sh -c {shlex.quote(text)}"
+
+
+def tail(log: Path) -> str:
+    """The end of what a script has printed."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        return clean(file.read()).decode(errors="replace")
+
+
+def last_line(said: str, nonce: str) -> str:
+    """The last line of a script's own."""
+    lines = (line.strip() for line in reversed(re.split(r"[\r\n]", said)))
+    return next((line for line in lines if line and nonce not in line), "")

@@ -1,0 +1,67 @@
+"""Disks plugged into a machine that runs, found there by Linux, and taken out again.
+
+A disk's name is its serial number, by which the guest finds it. Knows nothing of what is on it, nor
+of whether somebody has mounted it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from labtasks import machine
+from labtasks.error import InfraError
+from labtasks.qmp import Monitor
+
+FIND = """\
+find_disk() {
+	tries=0
+	while [ $tries -lt 100 ]; do
+		for disk in /sys/block/*; do
+			if [ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ]; then
+				echo /dev/${disk##*/}
+				return
+			fi
+		done
+		sleep 0.1; tries=$((tries + 1))
+	done
+	echo "the disk $1 does not appear" >&2
+	exit 1
+}
+"""
+"""Shell text of the guest: `find_disk <name>` prints the device."""
+
+_PATIENCE = 20.0
+"""Seconds in which a guest lets go of a disk."""
+
+
+def plug(state: Path, name: str, image: Path, *, form: str, read_only: bool = False) -> None:
+    """Attach an image (raw or qcow2) to the machine of the folder `state`. Raises InfraError."""
+    with Monitor(machine.monitor(state), timeout=_PATIENCE) as monitor:
+        file = {"driver": "file", "filename": str(image), "read-only": read_only}
+        node = {"node-name": name, "file": file, "read-only": read_only}
+        monitor.execute("blockdev-add", driver=form, **node)
+        monitor.execute("device_add", driver="virtio-blk-pci", drive=name, id=name, serial=name)
+
+
+def unplug(state: Path, *names: str) -> None:
+    """Take disks out; those that are not there count as taken out. Raises InfraError when the guest
+    does not let go.
+    """
+    with Monitor(machine.monitor(state), timeout=_PATIENCE) as monitor:
+        ends = time.monotonic() + _PATIENCE
+        plugged = monitor.execute("qom-list", path="/machine/peripheral")
+        for name in {device["name"] for device in plugged} & {*names}:
+            monitor.execute("device_del", id=name)
+        while left := _nodes(monitor) & {*names}:
+            for name in left:
+                try:
+                    monitor.execute("blockdev-del", **{"node-name": name})
+                except InfraError:  # the guest has not let go of it yet
+                    if time.monotonic() > ends:
+                        raise
+                    time.sleep(0.05)
+
+
+def _nodes(monitor: Monitor) -> set[str]:
+    return {node["node-name"] for node in monitor.execute("query-named-block-nodes")}

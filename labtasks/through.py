@@ -1,0 +1,253 @@
+"""Install through a machine: what was built on a read-only disk, a clone of the base on another.
+
+    obj-fs image + clone of the base image -> steps over ssh -> unmounted -> sealed layer
+
+The base image is never written: the clone is a qcow2 over it, in the sealed layer. Knows nothing of
+how the build came to be, nor of what boots the disk. The machine that installs runs Linux.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtasks import base as base_image
+from labtasks import digest, failure, layer, plug, process, qcow2, ssh, vm
+from labtasks.digest import Digest
+from labtasks.error import BuildError, InfraError, UserError, say
+from labtasks.key import Wanted
+from labtasks.lab import Lab
+from labtasks.layer import LayerId
+from labtasks.recipe import Part, late
+from labtasks.ssh import Remote
+from labtasks.store import Failure, Manifest, Step, Store
+
+DISK = "disk.qcow2"
+"""The installed root in its layer."""
+
+_OBJFS, _DISK = "labobjfs", "labdest"
+_HERE = "/run/lab"
+_DEST, _OUT = f"{_HERE}/dest", f"{_HERE}/out"
+
+_MOUNT = """\
+set -e
+{find}
+mkdir -p {here}/objfs {dest} {out} {home} {src} {obj} {files}
+mount -o ro "$(find_disk {objfs})" {here}/objfs
+mount --bind {here}/objfs/src {src}
+mount --bind {here}/objfs/obj {obj}
+disk=$(find_disk {disk})
+[ {partition} = 0 ] || disk=$disk{partition}
+mount -o noatime "$disk" {dest}
+"""
+
+_TIDY = """\
+[ ! -f {here}/step ] || kill -KILL -- -"$(cat {here}/step)" 2>/dev/null
+tries=0
+for at in {dest} {obj} {src} {here}/objfs; do
+	while mountpoint -q $at; do
+		umount $at 2>/dev/null && continue
+		[ $tries -lt 50 ] || {{ echo "$at is busy" >&2; exit 1; }}
+		sleep 0.1; tries=$((tries + 1))
+	done
+done
+rm -rf {here} {files}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The machine that installs: its folder, and the way in."""
+
+    lab: Lab
+    state: Path
+    to: Remote
+
+    def run(self, script: str, *, data: bytes = b"") -> str:
+        """Run shell text; what it prints. Raises InfraError when it fails."""
+        answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
+        if answer.code:
+            said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
+            raise InfraError(
+                f"vm {self.to.name}: {said}", hint=f"its console: {self.state / 'console.log'}"
+            )
+        return answer.text
+
+    def mount(self, objfs: Path, disk: Path) -> None:
+        """Plug both disks in and mount them."""
+        plug.plug(self.state, _OBJFS, objfs, form="raw", read_only=True)
+        plug.plug(self.state, _DISK, disk, form="qcow2")
+        chosen = self.lab.settings.install
+        names = self._names() | {"find": plug.FIND, "partition": str(chosen.partition)}
+        self.run(_MOUNT.format(**names))
+        for name, text in self.lab.recipe.files.items():
+            where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
+            self.run(f"cat >{where}", data=text.encode())
+
+    def unmount(self) -> None:
+        """End what still runs there, unmount both disks cleanly and take them out."""
+        self.run(_TIDY.format(**self._names()))
+        plug.unplug(self.state, _OBJFS, _DISK)
+
+    def _names(self) -> dict[str, str]:
+        places = self.lab.recipe.places
+        return {
+            "here": _HERE, "dest": _DEST, "out": _OUT, "home": f"{_HERE}/home", "objfs": _OBJFS,
+            "disk": _DISK, "src": places.src, "obj": places.obj, "files": places.files,
+        }  # fmt: skip
+
+    def step(self, text: str, log: Path, *, echo: bool) -> process.Ended:
+        """Run one step as a build's are run."""
+        env = {
+            "PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC",  # noqa: S108
+            "HOME": f"{_HERE}/home", "SHELL": "/bin/sh", **self.lab.recipe.env,
+        }  # fmt: skip
+        words = [f"{name}={value}" for name, value in env.items()]
+        command = shlex.join(["env", "-i", *words, "sh", "-e", "-c", text])
+        script = (
+            f"echo $$ >{_HERE}/step; umask 022; cd {self.lab.recipe.places.src} || exit 1; "
+            f"{command} </dev/null; code=$?; rm -f {_HERE}/step; "
+            "[ $code = 255 ] && code=254; exit $code"  # 255 is what ssh says when it is lost
+        )
+        # a killed doit must not leave a client behind that holds the connection
+        lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
+        argv = [*lead, *ssh.argv(self.to, script, pinned=True)]
+        with log.open("a", encoding="utf-8") as out:
+            out.write(f"+ {text}\n")
+        return process.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
+
+    def fetch(self, into: Path) -> None:
+        """Bring what the steps left in {out}."""
+        archive = into.with_name("out.tar")
+        argv = ssh.argv(self.to, f"tar -C {_OUT} --format=posix -cf - .", pinned=True)
+        answer = process.stream(argv, into=archive)
+        if answer.code:
+            raise InfraError(f"vm {self.to.name}: {answer.error.strip()}")
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+        archive.unlink()
+
+
+@contextlib.contextmanager
+def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
+    """The machine that installs, held; what a killed run left in it is gone, before and after."""
+    where = lab.settings.install.through
+
+    def up() -> Guest:
+        found = vm.raised(lab, where)
+        return Guest(lab=lab, state=found.state, to=vm.remote(lab, found, shared=True))
+
+    with store.machine(where, name):
+        guest = up()
+        try:
+            guest.unmount()
+        except InfraError:
+            vm.cut(lab, where)
+            guest = up()
+        try:
+            yield guest
+        except BaseException:
+            try:
+                guest.unmount()
+            except InfraError:
+                vm.cut(lab, where)
+            raise
+
+
+def install(
+    lab: Lab, store: Store, want: Wanted, kernel: Manifest, objfs: Path, *, echo: bool
+) -> Manifest:
+    """Install a kernel and its world, of which `objfs` is the image, onto a clone of the base.
+
+    Raises BuildError when a step fails, UserError when the base is full, InfraError when the
+    machine did not do its part.
+    """
+    base = base_image.path_of(lab)
+    part = lab.recipe.parts[want.kind]
+    log = store.log(f"{want.kind}-{want.commit.short}")
+    started = time.monotonic()
+    say(f"{want.name}: through vm {lab.settings.install.through}, onto {base}")
+    with store.workspace(want.kind) as scratch:
+        tree = scratch / "layer" / "t"
+        tree.mkdir(parents=True)
+        qcow2.create(tree / DISK, below=base)
+        with _guest(lab, store, want.name) as guest:
+            guest.mount(objfs, tree / DISK)
+            steps = _run(guest, store, want, part, log, echo=echo)
+            guest.fetch(tree)
+            guest.unmount()
+        found = layer.scan(tree)
+        layer.write_entries(scratch / "layer", found)
+        manifest = Manifest(
+            kind=want.kind, key=want.key, family=want.family,
+            digest=_digest(lab, want, kernel, part), commit=want.commit.id, tree=want.commit.tree,
+            built_from=want.commit.tree, built_as=want.name, date=want.commit.date,
+            subject=want.commit.subject, inputs=list(want.inputs),
+            stack=[LayerId(f"{want.kind[0]}{digest.of_bytes(os.urandom(16))[:15]}")],
+            rung="clean", why=f"onto a clone of {base}", steps=steps,
+            seconds=round(time.monotonic() - started, 3), bytes=sum(e.size for e in found),
+            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}", log=str(log),
+            host=platform.node(), finished=time.time(),
+        )  # fmt: skip
+        store.publish(manifest, tree=scratch / "layer")
+    say(f"{want.name}: installed: {manifest.seconds:.1f} s, digest {manifest.digest[:12]}")
+    return manifest
+
+
+def _run(
+    guest: Guest, store: Store, want: Wanted, part: Part, log: Path, *, echo: bool
+) -> list[Step]:
+    """Run the steps in the machine; how long each took."""
+    names = {"dest": _DEST, "out": _OUT, "sha": want.commit.short, "jobs": str(guest.lab.jobs)}
+    steps = []
+    for step in part.steps:
+        text = late(step, names)
+        ended = guest.step(text, log, echo=echo)
+        steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
+        if ended.code:
+            _failed(guest, store, want, text, log, ended.code)
+    return steps
+
+
+def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code: int) -> None:
+    where = guest.to.name
+    if code == ssh.FAILED or code < 0:
+        raise InfraError(
+            f"vm {where} was lost while it installed {want.name}; nothing of it is kept",
+            hint=f"run it again; its console: {guest.state / 'console.log'}",
+        )
+    error = failure.first_error(log, guest.lab.recipe.errors) or f"exit status {code}"
+    if "No space left on device" in log.read_text(errors="replace"):
+        raise UserError(
+            f"{want.name}: no room on the root disk: {error}",
+            hint=f"a larger base in [install], or a smaller world; the log is {log}",
+        )
+    found = Failure(
+        commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
+    )
+    store.remember(want.kind, want.key, found)
+    raise BuildError(
+        f"{want.name} is not installed: {error}\n  log: {log}\n  step: {step}",
+        hint=f"`doit retry=yes {want.words}{want.name}` installs it again",
+    )
+
+
+def _digest(lab: Lab, want: Wanted, kernel: Manifest, part: Part) -> Digest:
+    """What decides the disk's content: a file system made twice has other bytes."""
+    pairs = [
+        ("base", base_image.content_of(lab)),
+        ("partition", str(lab.settings.install.partition)),
+        ("kernel", kernel.digest),
+        ("below", kernel.below_digest),
+        *((f"step {number}", text) for number, text in enumerate(part.steps)),
+        *((label, text) for label, text in want.inputs if label.startswith("tree ")),
+    ]
+    return Digest(digest.key_of(pairs))

@@ -1,0 +1,377 @@
+"""A test's script, run by others than the world's init: typed on the console, sent over ssh, or
+started on this host. Real machines, and a real sshd on this host's loopback.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pty
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Repo, environment, wait_for
+
+from labtasks import demo, errand, main, ssh
+from labtasks.lab import Lab, Settings, Test
+from labtasks.recipe import SHIPPED
+from labtasks.session import Shell
+from labtasks.typist import Typist
+from labtasks.watch import Watch
+
+DATA = Path(__file__).parent / "data"
+
+SHELL = """
+[shell]
+prompt = '^# '
+put = "{line}"
+run = "status {nonce}"
+"""
+"""Of the demo OS with tests/data/nidavel-console.patch, when kenv has shell=1."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab of the demo OS with a shell on its console, and a debugger."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("qemu-system-x86_64 is missing")
+    folder = tmp_path_factory.mktemp("w")
+    repo = Repo(folder / "repo")
+    demo.create(repo.path)
+    repo.git("config", "user.name", "tester")
+    repo.git("config", "user.email", "tester@example.org")
+    repo.git("apply", str(DATA / "nidavel-console.patch"))
+    repo.commit("a shell on the console, and a debugger")
+    assert main.main(["init", str(folder / "lab"), "--repository", str(repo.path)]) == 0
+    text = (SHIPPED / "demo.toml").read_text()
+    prompts = "[console.prompts]\n"
+    assert prompts in text
+    text = text.replace(prompts, f"{prompts}debugger = ['^db> ']\n")
+    (folder / "lab" / "my.toml").write_text(text + SHELL)
+    return folder / "lab"
+
+
+def doit(
+    lab: Path, *words: str, script: str | None = "", kenv: str = "", more: str = "", **test: object
+) -> subprocess.CompletedProcess[str]:
+    """Run doit with this script and these settings of [test]."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in test.items()]
+    if script is not None:
+        (lab / "script").write_text(script)
+        lines.append('script = "script"')
+    (lab / "lab.toml").write_text(
+        'repository = "../repo"\nrecipe = "my.toml"\n[test]\n' + "\n".join(lines)
+        + f'\n[options]\nkenv = "{kenv}"\n{more}'
+    )  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def verdict(lab: Path, *words: str, **settings: object) -> dict:
+    """The verdict of a test that is run now."""
+    home = lab / "cache" / "artifacts" / "verdict"
+    before = {p.parent.name for p in home.glob("*/verdict.json")}
+    ran = doit(lab, "test:HEAD", *words, **settings)
+    new = [p for p in home.glob("*/verdict.json") if p.parent.name not in before]
+    assert len(new) == 1, ran.stdout + ran.stderr
+    return json.loads(new[0].read_text())
+
+
+def reason(found: dict) -> tuple[str, str]:
+    return found["outcome"], found["reason"]
+
+
+def console(found: dict) -> str:
+    return Path(found["runs"][0]["console"]).read_text()
+
+
+# On the console
+
+
+def test_a_script_typed_on_the_console(lab: Path) -> None:
+    good = verdict(lab, script="run /bin/uname\ntest libctest\n", run="console", kenv="shell=1")
+    assert good["outcome"] == "good", good
+    assert "init: test libctest ok" in good["reason"]
+    assert "# test libctest" in console(good)
+    bad = verdict(lab, script="test probetest\n", run="console", kenv="shell=1")
+    assert bad["outcome"] == "bad", bad
+    assert "test probetest FAILED" in bad["reason"]
+
+
+def test_no_shell_comes(lab: Path) -> None:
+    """init's own verdict, on its own port, is nobody's: only what was asked for counts."""
+    found = verdict(lab, script="test libctest\n", run="console", kenv="test=libctest")
+    assert found["outcome"] == "other-failure", found
+    assert "all tests passed" in console(found)
+
+
+# The debugger
+
+
+def test_the_debugger_waits(lab: Path) -> None:
+    kenv = "test.panic debug.debugger_on_panic=1"
+    found = verdict(lab, script=None, kenv=kenv, bad=["debugger"])
+    assert reason(found) == ("bad", "debugger: db>")
+
+
+# On the host
+
+HOST = """#!{python}
+import os, socket, time
+line = socket.socket(socket.AF_UNIX)
+line.connect(os.environ["LAB_SERIAL"])
+line.settimeout(20)
+said = b""
+line.sendall(b"run /bin/uname\\n")
+while b"1.1-BETA1 GENERIC amd64" not in said.rpartition(b"# run")[2]:
+    said += line.recv(4096)
+console = open(os.environ["LAB_CONSOLE"]).read()
+assert "Mounted root" in console
+print(sorted(name for name in os.environ if name.startswith("LAB_")))
+print("uname was typed in", os.environ["LAB_VM"])
+raise SystemExit({status})
+"""
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(0, "good"), (3, "bad"), (125, "untestable")])
+def test_a_script_on_the_host(lab: Path, status: int, outcome: str) -> None:
+    script = HOST.format(python=sys.executable, status=status)
+    found = verdict(lab, script=script, run="host", kenv="shell=1")
+    word = {0: "good", 3: "bad", 125: "skip"}[status]
+    assert reason(found) == (outcome, f"{word}: uname was typed in test")
+    printed = Path(found["runs"][0]["console"] + ".test").read_text()
+    assert "'LAB_ADDRESS'" in printed
+    assert "LAB_SSH" not in printed  # the recipe knows no ssh
+
+
+def test_the_guest_s_own_word_counts_for_nothing(lab: Path) -> None:
+    """init says good and switches off; the script on the host goes on, and says bad."""
+    script = "sleep 1; echo seen; exit 1"
+    found = verdict(lab, script=script, run="host", kenv="test=libctest")
+    assert reason(found) == ("bad", "bad: seen")
+    assert "all tests passed" in console(found)
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "said"),
+    [
+        ("sleep 100", {"timeout": 4}, ("other-failure", "silence: after: Mounted root from")),
+        ("yes", {"bytes": 100_000}, ("other-failure", "flood: after: Mounted root from")),
+    ],
+)
+def test_a_script_on_the_host_is_bounded(
+    lab: Path, script: str, settings: dict, said: tuple[str, str]
+) -> None:
+    found = verdict(lab, script=script, run="host", kenv="shell=1", **settings)
+    assert found["outcome"] == said[0]
+    assert found["reason"].startswith(said[1]), found
+    printed = Path(found["runs"][0]["console"] + ".test")
+    assert printed.stat().st_size <= settings.get("bytes", 4 << 20)
+    assert not _running(str(lab))
+
+
+def _running(mark: str) -> list[str]:
+    """Processes whose command line names the lab."""
+    words = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return [text.decode(errors="replace") for text in words if mark.encode() in text]
+
+
+# Over ssh
+
+NONCE = f"sent.{os.getpid()}"
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[int]:
+    """A real sshd on a port of the loopback: it lets the lab's key in as the user of this test."""
+    server = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+    if not server or not shutil.which("ssh"):
+        pytest.skip("sshd or ssh is missing")
+    keys = [ssh.make_key(tmp_path / name) for name in ("host", "lab/cache/vm/id_ed25519")]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    options = (
+        "ListenAddress=127.0.0.1", f"AuthorizedKeysFile={ssh.public(keys[1])}", "StrictModes=no",
+        "UsePAM=no", "PidFile=none", "PermitRootLogin=yes", "LogLevel=ERROR",
+    )  # fmt: skip
+    words = [word for option in options for word in ("-o", option)]
+    argv = [server, "-D", "-e", "-f", os.devnull, "-h", str(keys[0]), "-p", str(port), *words]
+    with subprocess.Popen(argv, stderr=(tmp_path / "sshd.log").open("w")) as running:
+        wait_for(lambda: ssh.greets(port) or running.poll() is not None)
+        yield port
+        running.kill()
+
+
+class Sending:
+    """The part of a run that is ssh's: a console, a channel, and a system that answers."""
+
+    def __init__(self, folder: Path, script: str, port: int) -> None:
+        (folder / "run").mkdir()
+        (folder / "lab" / "script").write_text(script)
+        (folder / "console").write_text("Mounted root from here\n")
+        settings = Settings(
+            repository="none", recipe="my.toml", test=Test(script="script", run="ssh")
+        )
+        recipe = (SHIPPED / "demo.toml").read_text() + f'[ssh]\nuser = "{getpass.getuser()}"\n'
+        (folder / "lab" / "my.toml").write_text(recipe)
+        self.tester = errand.tester(
+            Lab(directory=folder / "lab", settings=settings), vm="ta", sha="0", nonce=NONCE,
+            folder=folder / "run", output=folder / "output", channel=folder / "channel",
+        )  # fmt: skip
+        assert isinstance(self.tester, errand.Sent)
+        self.tester._ports = {22: port}
+        self.watch = Watch(
+            console=folder / "console", channel=folder / "channel", nonce=NONCE, limit=1 << 20,
+            rules=self.tester.lab.recipe.console, beside=folder / "output",
+        )  # fmt: skip
+
+    def step(self) -> bool:
+        self.tester.step(self.watch)
+        return self.watch.decided()
+
+    def end(self) -> None:
+        self.tester.end(self.watch)
+        Path(f"/tmp/lab.{self.watch.nonce}").unlink(missing_ok=True)  # noqa: S108
+
+    def verdicts(self) -> tuple[tuple[str, str], ...]:
+        wait_for(lambda: self.step() or bool(self.watch.said.verdicts), seconds=30)
+        self.end()
+        self.watch.end()
+        return self.watch.said.verdicts
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("printf %s 'a \"b\" %s \\n $HOME'\n", ("good", 'a "b" %s \\n $HOME')),
+        ("printf here; exit 4", ("bad", "here")),
+        ("read line || echo no input; exit 125", ("skip", "no input")),
+        ("#!/bin/cat\nthe end", ("good", "the end")),
+        (f"echo VERDICT {NONCE} good; kill -9 $$", ("bad", "exit status 137")),
+    ],
+)
+def test_a_script_sent_over_ssh(
+    tmp_path: Path, sshd: int, script: str, said: tuple[str, str]
+) -> None:
+    sending = Sending(tmp_path, script, sshd)
+    verdicts = sending.verdicts()
+    assert sending.watch.said.ready
+    assert verdicts in ((said,), ((said[0], "Killed"),))
+
+
+def test_a_connection_that_is_lost(tmp_path: Path, sshd: int) -> None:
+    """It is no verdict, and what was sent is not sent again."""
+    sending = Sending(tmp_path, "echo begun; kill -9 $PPID", sshd)
+    sending.step()
+    wait_for(lambda: sending.step() or "begun" in _text(tmp_path / "output"), seconds=30)
+    wait_for(lambda: sending.step() or sending.tester.complaint != "", seconds=30)
+    assert sending.tester.complaint.startswith("ssh: the connection was lost")
+    for _ in range(5):
+        sending.step()
+    assert not sending.watch.said.verdicts
+    assert not sending.watch.busy
+    sending.end()
+    assert _text(tmp_path / "output").count("begun") == 1
+
+
+def test_who_is_not_let_in_is_told_so(tmp_path: Path, sshd: int) -> None:
+    sending = Sending(tmp_path, "true", sshd)
+    ssh.public(tmp_path / "lab/cache/vm/id_ed25519").write_text("")
+    wait_for(lambda: sending.step() or sending.tester.complaint != "", seconds=30)
+    assert "Permission denied" in sending.tester.complaint
+    sending.end()
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+# Typing
+
+
+def test_any_script_can_be_typed() -> None:
+    """A real shell on a real terminal, as a single-user prompt is one."""
+    script = (
+        "cat <<'x'\n\ttab \x01 \\ %d 'quotes' \"$HOME\" `ls` !! ~ \x7f\xe4\nx\necho done\nexit 7\n"
+    )
+    script += "# " + "long " * 100
+    nonce = f"typed.{os.getpid()}"
+    typist = Typist(Shell(prompt=r"lab\(7\)> "), script, nonce)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve("/bin/sh", ["sh", "-i"], {"PS1": "lab(7)> ", "PATH": os.environ["PATH"]})  # noqa: S606
+    shown = b""
+    started = time.monotonic()
+    while typist.status is None and time.monotonic() - started < 20:
+        ready, _, _ = select.select([terminal], [], [], 0.1)
+        data = os.read(terminal, 4096) if ready else b""
+        shown += data
+        os.write(terminal, typist.hear(data, time.monotonic(), up=True))
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    file = Path(f"/tmp/lab.{nonce}")  # noqa: S108
+    assert file.read_bytes() == script.encode()
+    file.unlink()
+    assert (typist.status, typist.last) == (7, "done"), shown
+
+
+def test_a_login_is_answered_once_and_only_when_asked() -> None:
+    shell = Shell(prompt="# ", answers=(("login: ", "root"), ("Password:", "secret")))
+    typist = Typist(shell, "true", "17")
+    assert typist.hear(b"boot\r\nlogin: ", 1.0, up=False) == b"root\n"
+    assert typist.hear(b"root\r\nPassword:", 2.0, up=False) == b"secret\n"
+    assert typist.hear(b"\r\nLogin incorrect\r\nlogin: ", 3.0, up=False) == b""
+    assert typist.hear(b"", 30.0, up=False) == b""
+    assert typist.hear(b"", 30.0, up=True) == b"\n"  # a message may stand behind the prompt
+    assert typist.hear(b"\r\n# ", 31.0, up=True).startswith(b"printf ")
+    assert typist.hear(b"printf ... # ", 32.0, up=True) == b""  # its echo is no prompt
+    assert not typist.began
+    assert typist.hear(b"\r\n# ", 33.0, up=True).startswith(b"sh /tmp/lab.17")
+    assert typist.began
+    typist.hear(b"sh ...; echo VERDICT 17 status $s\r\n", 34.0, up=True)
+    assert typist.status is None
+    typist.hear(b"all well\r\n\r\nVERDICT 17 status 0\r\n", 35.0, up=True)
+    assert (typist.status, typist.last) == (0, "all well")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("settings", "recipe", "said"),
+    [
+        ({"run": "shh"}, "", "Invalid enum value 'shh'"),
+        ({"run": "ssh", "script": None}, "", '[test] run = "ssh" without a script'),
+        ({"run": "ssh"}, "", "recipe my has no [ssh]"),
+        ({"run": "console"}, "-", "recipe my has no [shell]"),
+        ({"ports": [80]}, "", "[test] ports are for scripts on the host"),
+        ({}, "[shell]\nprompt = '# $'", "asks what comes behind it"),
+        ({}, "[shell]\nprompt = '('", "a Python regex"),
+        ({}, "[shell]\nprompt = '#'\nput = 'x'", "put has no part of the script in it"),
+        ({}, "[shell]\nprompt = '#'\nrun = 'x'", "run does not tell the status"),
+        ({}, "[shell]\nprompts = '#'", "unknown key 'prompts' in [shell]\n  hint: did you mean"),
+    ],
+)
+def test_mistakes_are_refused(lab: Path, settings: dict, recipe: str, said: str) -> None:
+    path = lab / "my.toml"
+    before = path.read_text()
+    path.write_text(before.replace(SHELL, f"\n{recipe.strip('-')}\n") if recipe else before)
+    settings = {"script": "true", **settings}
+    ran = doit(lab, "test:HEAD", **settings)
+    path.write_text(before)
+    assert ran.returncode
+    assert said in ran.stdout + ran.stderr
+    assert "hint: " in ran.stdout + ran.stderr
