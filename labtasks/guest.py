@@ -139,6 +139,8 @@ class Guest(Workspace):
         """Run a command with a file as its input or its output."""
         argv = ssh.argv(self.disk.to, command, pinned=True)
         answer = process.stream(argv, data=data, into=into)
+        if answer.code == ssh.FAILED:
+            raise self.disk.lost(ssh.last_words(answer.error))
         if answer.code:
             raise InfraError(
                 f"vm {self.disk.to.name}: {command.split(maxsplit=1)[0]}: {answer.error.strip()}"
@@ -197,10 +199,7 @@ class Guest(Workspace):
         # (super() without arguments does not work in a class with slots)
         ended = Workspace.launch(self, argv, log, cwd=cwd, timeout=timeout, until=until, echo=echo)
         if ended.code == ssh.FAILED:
-            raise InfraError(
-                f"vm {self.disk.to.name} was lost in mid-build; nothing of it is kept",
-                hint=f"run it again; its console: {self.disk.state / 'console.log'}",
-            )
+            raise self.disk.lost("ssh ended")
         if any(word.startswith(f"{self.out()}/") for word in argv):
             self._fetch(self.out(), ["."], self.scratch / "out")
         return ended

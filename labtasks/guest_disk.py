@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import machine, qcow2, ssh
-from labtasks.error import InfraError
+from labtasks.error import InfraError, LostError
 from labtasks.qmp import Monitor
 from labtasks.ssh import Remote
 
@@ -95,9 +95,21 @@ class GuestDisk:
                         raise
                     time.sleep(0.05)
 
+    def lost(self, said: str) -> LostError:
+        """The refusal for a machine that is gone."""
+        return LostError(
+            f"vm {self.to.name} was lost in mid-build ({said})",
+            hint=f"nothing of the build is kept; its console: {machine.serial_log(self.state)}",
+        )
+
     def run(self, script: str, *, data: bytes = b"") -> str:
-        """Run shell text in the guest; what it prints. Raises InfraError when it fails."""
-        answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
+        """Run shell text in the guest; what it prints. Raises InfraError when it fails, LostError
+        when it could not be run.
+        """
+        try:
+            answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
+        except InfraError as error:
+            raise self.lost(error.message) from None
         if answer.code:
             said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
             raise InfraError(

@@ -115,8 +115,7 @@ def login(remote: Remote, words: Sequence[str], *, terminal: bool) -> int:
 
 def refusal(remote: Remote, said: str) -> LabError:
     """What ssh's complaint means, and what to do."""
-    text = said.strip()
-    last = text.splitlines()[-1] if text else "ssh failed and said nothing"
+    text, last = said.strip(), last_words(said)
     if "host key" in text.lower() or "IDENTIFICATION HAS CHANGED" in text:
         return UserError(
             f"{remote.name}: its host key is not the one seen at its first boot",
@@ -128,3 +127,8 @@ def refusal(remote: Remote, said: str) -> LabError:
             hint=f"{public(remote.key)} must be in ~{remote.user}/.ssh/authorized_keys there",
         )
     return InfraError(f"{remote.name}: {last}", hint="is it up, and is sshd running in it?")
+
+
+def last_words(said: str) -> str:
+    """The last line of what ssh complained of."""
+    return (said.strip().splitlines() or ["ssh failed and said nothing"])[-1]
