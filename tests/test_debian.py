@@ -99,7 +99,7 @@ def test_debian(debian: Path) -> None:
     mine = (debian / "cache" / "vm" / "id_ed25519.pub").read_text().split()[1]
     known.write_text(f"build ssh-ed25519 {mine}\n")
     said = doit(debian, "ssh", "build", "true", code=3).text
-    assert "its host key is not the one seen at its first boot\n  hint: " in said
+    assert "its host key is not the one seen at first\n  hint: " in said
     known.write_text(text)
     assert doit(debian, "up:build").lines("runs already")
 
