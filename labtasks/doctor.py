@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import accelerator, key, namespace, process, qemu, ssh, tracing, vm
+from labtasks import (
+    accelerator,
+    key,
+    namespace,
+    process,
+    qemu,
+    remote_folder,
+    ssh,
+    tracing,
+    vm,
+)
 from labtasks.error import LabError
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -57,6 +67,8 @@ def examine(lab: Lab, store: Store) -> Iterator[Finding]:
     for name, machine in lab.settings.vm.items():
         if machine.image:
             yield from _machine(lab, name, machine)
+    for name in lab.settings.ssh:
+        yield _asked(f"ssh {name}", lambda name=name: _remote(lab, name))  # type: ignore[misc]
 
 
 def _asked(what: str, look: Callable[[], str]) -> Finding:
@@ -142,13 +154,20 @@ def _machine(lab: Lab, name: str, machine: Vm) -> Iterator[Finding]:
     if running is None:
         yield Finding(what=f"vm {name}", well=True, said="is down", needed=False)
         return
-    yield _asked(f"vm {name}: ssh", lambda: _clock(lab, running))
+    yield _asked(f"vm {name}: ssh", lambda: _clock(vm.remote(lab, running)))
 
 
-def _clock(lab: Lab, running: vm.Running) -> str:
-    """The guest's clock beside ours, asked over ssh."""
+def _remote(lab: Lab, name: str) -> str:
+    """What a machine of [ssh.<name>] can give to a build."""
+    site = remote_folder.reached(lab, name)
+    trees = {"root": "overlays", "user": "overlays, as an ordinary user", "none": "copies"}
+    return f"{_clock(site.to)}, {site.cpus} processors, {trees[site.kind]} in {site.home}"
+
+
+def _clock(to: ssh.Remote) -> str:
+    """A machine's clock beside ours, asked over ssh."""
     before = time.time()
-    said = ssh.query(vm.remote(lab, running), "date +%s").text
+    said = ssh.query(to, "date +%s").text
     skew = float(said or 0) - (before + time.time()) / 2
     if abs(skew) > _SKEW:
         raise LabError(

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from labtasks import process
-from labtasks.error import UserError
+from labtasks.error import InfraError, UserError
 from labtasks.lab import Lab
 
 Answers = tuple[tuple[str, str], ...]
@@ -48,33 +48,33 @@ def learn(lab: Lab, ask: Callable[[str], str], *, anew: bool = False) -> bool:
     about, before = _about(lab), _known(lab)
     if before and before.about == about and not anew:
         return False
-    where = f"PATH={shlex.quote(_path(lab))}; export PATH LC_ALL=C\n"
-    _check_tools(lab, ask, where)
-    system, release, tracer = [*ask(where + _SYSTEM).split("\n"), "", ""][:3]
+    tools, questions = lab.recipe.tools, lab.recipe.identity
+    script = [
+        f"PATH={shlex.quote(_path(lab))}; export PATH LC_ALL=C", _SYSTEM,
+        f'for one in {shlex.join(tools)}; do command -v "$one" >/dev/null || echo "$one"; done',
+        *(f"printf '\\0'; {question} 2>&1" for question in questions),
+    ]  # fmt: skip
+    about_it, *said = ask("\n".join(script)).split("\0")
+    if len(said) != len(questions) or about_it.count("\n") < 2:
+        raise InfraError(f"{_name(lab)} says nothing of its tools", hint="log in and see why")
+    system, release, tracer, *missing = [line.strip() for line in about_it.split("\n")]
     if system != lab.system:
         raise UserError(
             f"{_name(lab)} runs {system}, lab.toml says {lab.system}",
             hint=f'system = "{system}" in [{lab.settings.builder.replace(":", ".")}]',
         )
-    answers = [("builder", release)]
-    answers += [(f"builder {c}", ask(f"{where}{c} 2>&1")) for c in lab.recipe.identity]
-    found = Learned(about=about, answers=tuple(answers), tracer=tracer)
+    # the tools that a recipe names are Debian's packages: of a FreeBSD its own are taken
+    lacks = [one for one in missing if one] if system == "Linux" else []
+    if lacks:
+        raise UserError(
+            f"{_name(lab)} has no {lacks[0]!r}",
+            hint=f"install {' '.join(tools[one] for one in lacks)} there",
+        )
+    answers = [(f"builder {one}", text.strip()) for one, text in zip(questions, said, strict=True)]
+    found = Learned(about=about, answers=(("builder", release), *answers), tracer=tracer)
     _file(lab).parent.mkdir(parents=True, exist_ok=True)
     _file(lab).write_bytes(msgspec.json.encode(found))
     return found != before
-
-
-def _check_tools(lab: Lab, ask: Callable[[str], str], where: str) -> None:
-    """The tools that a recipe names are Debian's packages: of a FreeBSD its own are taken."""
-    if lab.system != "Linux" or not lab.recipe.tools:
-        return
-    look = f"for one in {shlex.join(lab.recipe.tools)}; do\n"
-    missing = ask(f'{where}{look}command -v "$one" >/dev/null || echo "$one"; done').split()
-    if missing:
-        raise UserError(
-            f"{_name(lab)} has no {missing[0]!r}",
-            hint=f"install {' '.join(lab.recipe.tools[one] for one in missing)} there",
-        )
 
 
 def tracer(lab: Lab) -> str | None:

@@ -34,12 +34,13 @@ COPIES_KEPT = 3
 @dataclass(slots=True, kw_only=True)
 class RemoteFolder(Site):
     """A build's folder below `home`, the lab's own folder there. `kept` are the clones it has,
-    each with those it lies over, the newest first.
+    each with those it lies over, the newest first; `left` says that there is something to clear.
     """
 
     home: str
     kind: Kind
     kept: dict[LayerId, tuple[LayerId, ...]]
+    left: bool
     build: str = field(default_factory=lambda: f"build.{os.urandom(6).hex()}")
     _lowers: tuple[LayerId, ...] = ()
     _entered: int = 0
@@ -48,6 +49,7 @@ class RemoteFolder(Site):
         del scratch
         gone = [name for name in self.kept if not (layers / name).exists()]
         self._lowers = (base, *self.kept[base]) if base and self.kind != "none" else ()
+        self.left = True
         words = {"build": self.build, "base": base or "", "gone": " ".join(gone), "root": ROOT}
         self._outside(OPEN + (COPIES if self.kind == "none" else FOLDERS), **words)
 
@@ -104,8 +106,11 @@ class RemoteFolder(Site):
         chain = " ".join(self._lowers)
         room = str(COPIES_KEPT) if self.kind == "none" else "1000000"
         self._outside(KEEP, build=self.build, name=name, chain=chain, room=room, root=ROOT)
+        self.left = False
 
     def close(self) -> None:
+        if not self.left:
+            return
         self._outside(CLEAR, boot=BOOT, root=ROOT)
 
     def await_back(self, seconds: float) -> None:
@@ -151,7 +156,7 @@ def reached(lab: Lab, name: str) -> RemoteFolder:
             facts[word] = rest
     return RemoteFolder(
         what=f"ssh {name}", to=to, cpus=int(facts.get("cpus") or 1), home=facts["home"],
-        kind=_kind(name, about.system, facts), kept=kept,
+        kind=_kind(name, about.system, facts), kept=kept, left="left" in facts,
     )  # fmt: skip
 
 

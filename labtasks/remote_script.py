@@ -18,6 +18,7 @@ for one in kept/*/chain; do
 	name=${one#kept/}
 	echo "kept ${name%/chain} $(cat "$one")"
 done
+for one in build.*; do [ -d "$one" ] && echo "left $one"; done
 kind=none
 """
 """Variables: folder, lab. Says what the machine is, a fact a line."""
@@ -57,6 +58,8 @@ rm -rf kept/new && mkdir kept/new || exit 1
 mv "$build/src" "$build/obj" kept/new/ && echo "$chain" >kept/new/chain || exit 1
 sync
 mv kept/new "kept/$name" || exit 1
+for work in "$build"/work.*; do [ -d "$work" ] && chmod -R u+rwx "$work"; done
+rm -rf "$build"
 ls -t kept | tail -n "+$((room + 1))" | while read -r old; do rm -rf "kept/$old"; done
 """
 """Variables: build, name, chain, room (how many stay), root."""

@@ -47,6 +47,10 @@ class Sshd:
         made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
         subprocess.run(made, check=True, timeout=20)
 
+    def public(self, name: str) -> str:
+        """A public key, without the words about it."""
+        return " ".join((self.folder / f"{name}.pub").read_text().split()[:2])
+
     def up(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.child = subprocess.Popen(

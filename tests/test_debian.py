@@ -31,7 +31,11 @@ append = "console=ttyS0 mitigations=off"
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh Debian; the path of its files without their endings."""
+    """A fresh Debian; the path of its files without their endings. LABTASKS_DEBIAN names one that
+    was made before.
+    """
+    if os.environ.get("LABTASKS_DEBIAN"):
+        return Path(os.environ["LABTASKS_DEBIAN"])
     if os.geteuid() != 0:
         pytest.skip("only root makes a root disk")
     for tool in ("mmdebstrap", "mke2fs", "qemu-system-x86_64", "ssh"):
