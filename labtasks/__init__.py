@@ -5,7 +5,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     live error digest process      what everybody needs: words on a terminal, BLAKE3, commands
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
     addressee apprised notify      who is told, and by what channel
-    machine image                  [vm.<name>] of lab.toml; the disk of a build machine
+    remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
     lab recipe events git          what the person wrote, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next

@@ -19,7 +19,7 @@ from labtasks.abi import check_pin
 from labtasks.attempt import Attempt
 from labtasks.candidate import Below
 from labtasks.digest import Digest
-from labtasks.error import BuildError, say
+from labtasks.error import BuildError, LostError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.recipe import INSTALLS
@@ -148,16 +148,30 @@ def _act(attempt: Attempt, decision: Decision) -> Manifest:
         return _alias(attempt, decision, decision.base.manifest)
     _announce(want, decision)
     try:
-        with _shown(attempt, decision), attempt.built(decision) as built:
-            return attempt.seal(built, decision)
+        return _built(attempt, decision)
     except BuildError as error:
         if decision.rung == "clean":
             raise
         say(f"{want.name}: the incremental build is not taken ({error.message.splitlines()[0]})")
         clean = Decision(rung="clean", why="an incremental build was not taken")
         _announce(want, clean)
-        with _shown(attempt, clean), attempt.built(clean) as built:
-            return attempt.seal(built, clean)
+        return _built(attempt, clean)
+
+
+def _built(attempt: Attempt, decision: Decision) -> Manifest:
+    """Build and seal. When the machine that builds is lost, that is no fact about the commit: it is
+    tried once more.
+    """
+    try:
+        return _once(attempt, decision)
+    except LostError as error:
+        say(f"{attempt.want.name}: {error.message}; it is tried once more")
+        return _once(attempt, decision)
+
+
+def _once(attempt: Attempt, decision: Decision) -> Manifest:
+    with _shown(attempt, decision), attempt.built(decision) as built:
+        return attempt.seal(built, decision)
 
 
 def _shown(attempt: Attempt, decision: Decision) -> contextlib.AbstractContextManager[None]:

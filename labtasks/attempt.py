@@ -131,9 +131,8 @@ class Attempt:
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
-        tracer = tracing.choose(
-            lab.settings.tracer, part, key.path_of(lab), strace=guest_tools.has_strace(lab)
-        )
+        there = guest_tools.tracer(lab)
+        tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab), there)
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()

@@ -127,8 +127,10 @@ class Workspace(ABC):
         """Where a step sees the folder `scratch`/out."""
 
     @abstractmethod
-    def objects(self) -> Path:
-        """The folder with what the steps wrote to the object tree (and, in a lane, all of it)."""
+    def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
+        """A folder with what the steps wrote to the object tree, at least with what matches; it
+        may show more of the tree.
+        """
 
     @abstractmethod
     def shown(self, path: str) -> Path | None:

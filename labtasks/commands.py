@@ -123,20 +123,23 @@ class _Visit(LabCommand):
 
 
 class Ssh(_Visit):
-    """A shell in a virtual machine, or one command there; ends with the command's own status."""
+    """A shell on a machine of lab.toml, or one command there; the status is the command's own."""
 
     name = "ssh"
-    doc_purpose = "log in to a virtual machine, or run a command there"
-    doc_usage = "VM [COMMAND ...]"
+    doc_purpose = "log in to a machine of lab.toml, or run a command there"
+    doc_usage = "MACHINE [COMMAND ...]"
     doc_description = "The command's own status; 3: the machine is not up, or not known."
 
     def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
-        """Log in. The machine must be up."""
-        from labtasks import ssh, vm  # noqa: PLC0415
+        """Log in. A virtual machine must be up."""
+        from labtasks import reach, ssh, vm  # noqa: PLC0415
 
         del store  # a visit does not wait for whoever uses the machine
-        there = vm.running(found, name)
-        return ssh.login(vm.remote(found, there), words, terminal=os.isatty(0) and os.isatty(1))
+        if name in found.settings.ssh and name not in found.settings.vm:
+            to = reach.remote(found, name)
+        else:
+            to = vm.remote(found, vm.running(found, name))
+        return ssh.login(to, words, terminal=os.isatty(0) and os.isatty(1))
 
 
 class Console(_Visit):

@@ -11,7 +11,17 @@ import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labtasks import accelerator, checkup, key, namespace, process, qemu, tracing, vm
+from labtasks import (
+    accelerator,
+    checkup,
+    key,
+    namespace,
+    process,
+    qemu,
+    remote_folder,
+    tracing,
+    vm,
+)
 from labtasks.checkup import Finding
 from labtasks.error import LabError
 from labtasks.lab import Lab
@@ -42,6 +52,8 @@ def examine(lab: Lab, store: Store) -> Iterator[Finding]:
     for name, machine in lab.settings.vm.items():
         if machine.image:
             yield from _machine(lab, name, machine)
+    for name in lab.settings.ssh:
+        yield from _remote(lab, name)
 
 
 def _asked(what: str, look: Callable[[], str]) -> Finding:
@@ -135,3 +147,16 @@ def _machine(lab: Lab, name: str, machine: Vm) -> Iterator[Finding]:
         )
         return
     yield from checkup.examine(to, f"vm {name}")
+
+
+def _remote(lab: Lab, name: str) -> Iterator[Finding]:
+    """What a machine of [ssh.<name>] can give to a build, and how it is."""
+    try:
+        site = remote_folder.reached(lab, name)
+    except LabError as error:
+        yield Finding(what=f"ssh {name}", well=False, said=error.message, remedy=error.hint)
+        return
+    trees = {"root": "overlays", "user": "overlays, as an ordinary user", "none": "copies"}
+    said = f"{site.cpus} processors, {trees[site.kind]} in {site.home}"
+    yield Finding(what=f"ssh {name}", well=True, said=said)
+    yield from checkup.examine(site.to, f"ssh {name}")

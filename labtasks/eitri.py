@@ -32,15 +32,15 @@ HELP = {
 usage: eitri [-c] BUILDER/REF [BUILDER/REF ...]
 
 Build the world and the kernel of commits, in this order. BUILDER is `local` or a build machine
-([vm.NAME] of lab.toml); REF is whatever git resolves, with slashes or without.
+([vm.NAME] or [ssh.NAME] of lab.toml); REF is whatever git resolves, with slashes or without.
 
 {_STATUS}""",
     "brokkr": f"""\
 usage: brokkr [-c] BUILDER/REF/VM [BUILDER/REF/VM ...]
 
 Install commits for test machines, in this order; what is not built yet is built first. BUILDER is
-`local` or a build machine ([vm.NAME] of lab.toml), REF is whatever git resolves, with slashes or
-without, VM is the machine it is installed for.
+`local` or a build machine ([vm.NAME] or [ssh.NAME] of lab.toml), REF is whatever git resolves, with
+slashes or without, VM is the machine it is installed for.
 
 {_STATUS}""",
 }

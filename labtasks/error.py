@@ -46,3 +46,9 @@ class BuildError(UserError):
 
 class InfraError(LabError):
     """The machine failed, not the commit: no space, a killed build. Never remembered."""
+
+
+class LostError(InfraError):
+    """The machine that builds was lost in mid-build. What it did is thrown away, and worth doing
+    once more.
+    """

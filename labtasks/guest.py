@@ -1,43 +1,54 @@
-"""A workspace in a virtual machine: the steps run in the guest, what they leave comes to the host.
+"""A workspace on another machine: the steps run there, what they leave comes to the host.
 
-The guest builds on a disk of its own, cloned from that of the layer below (guest_disk). What
-differs afterwards is streamed to the host once and becomes a layer like any other, so all that
-follows a build need not know where it was made. The disk is kept in the layer, for clones.
-Knows nothing of how the machine is started.
+It builds in the trees of a site, clones of those the layer below was made in. What differs
+afterwards is streamed to the host once and becomes a layer like any other, so all that follows a
+build need not know where it was made. The trees are kept, for clones. Knows nothing of how the
+machine is started or reached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
-import tarfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from labtasks import layer, process, ssh
-from labtasks.builder import Workspace, wait_past
+from labtasks import layer, listing, parcel, ssh
+from labtasks.builder import Workspace
 from labtasks.error import InfraError, UserError
-from labtasks.guest_disk import GuestDisk
 from labtasks.layer import Entry, LayerId
 from labtasks.process import Ended
 from labtasks.recipe import Places
-from labtasks.source import EPOCH
+from labtasks.site import Site
+from labtasks.ssh import shell
 
 _SKEW = 2.0
-"""Seconds by which the guest's clock may differ from the host's."""
+"""Seconds by which the machine's clock may differ from the host's."""
 
-_LIST = "find . -mindepth 1 -printf '%P\\0%y %m %s %T@ %l\\0'"
+_EPOCH = "2000-01-01T00:00:00Z"
+"""source.EPOCH as every touch takes it."""
 
-DISK, ABOUT = "disk.qcow2", "disk.json"
+_SET_CLOCK = """\
+case $(uname -s) in Linux) date -s @{0} ;; *) date -f %s {0} ;; esac >/dev/null
+date +%s
+"""
+
+_WAIT_PAST = """\
+tries=0
+while [ "$(date +%s)" -le {0} ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+"""
+
+ABOUT = "guest.json"
 
 
 class Shows(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kept disk shows: the source tree and the object tree of these stacks."""
+    """What kept trees show: the sources and the objects of these stacks."""
 
     src: tuple[LayerId, ...]
     obj: tuple[LayerId, ...]
@@ -45,69 +56,76 @@ class Shows(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True, kw_only=True)
 class Guest(Workspace):
-    """Trees on a disk of the machine `disk` is plugged into."""
+    """Trees of a site, another machine's."""
 
-    disk: GuestDisk
+    site: Site
     _before: dict[str, str] = field(default_factory=dict)
+    _sources: dict[str, str] = field(default_factory=dict)
+    _strays: list[str] = field(default_factory=list)
     _seen: dict[str, Path | None] = field(default_factory=dict)
 
     def places(self) -> Places:
         return self.recipe.places
 
     def out(self) -> str:
-        return f"{self.disk.root}/out"
+        return f"{self.site.root}/out"
 
     def home(self) -> str:
-        return f"{self.disk.root}/home"
+        return f"{self.site.root}/home"
 
     def prepare(self, log: Path) -> None:
         if self.recipe.in_tree:
             raise UserError(
-                "a build in a VM keeps objects apart from the sources",
+                "a build on another machine keeps objects apart from the sources",
                 hint='builder = "local", or a recipe without in_tree',
             )
         base = self._base()
-        image = self.scratch / DISK
-        self.disk.mount(image, base[0] if base else None)
+        self._check_clock()
+        self.site.open(self.scratch, self.layers, base[0] if base else None)
         trees, places = self.trees, self.places()
-        self._set_clock()
         self._send_tree(trees.src, places.src, base[1].src if base else ())
         if base is None:
             self._send_tree((*trees.obj, *trees.flat, *trees.below), places.obj, ())
-        sent = [
-            (f"{self.disk.root}/files/{n}", self.scratch / "files" / n) for n in self.recipe.files
-        ]
-        self._send([(at.removeprefix("/"), path) for at, path in sent], "/")
+        sent = [(name, self.scratch / "files" / name) for name in self.recipe.files]
+        parcel.send(self.site, sent, self.places().files, self.scratch)
         self._before = self._under()
-        wait_past(trees.newest)
+        if trees.touch_src or trees.touch_obj:
+            self.site.run(_WAIT_PAST.format(int(trees.newest)))
         self.remove(trees.remove_obj, log)
         self._each("touch -h -c", places.obj, trees.touch_obj)
         self._each("touch -h -c", places.src, trees.touch_src)
-        self.disk.run(
-            f"mount --bind {places.src} {places.src} && mount -o remount,ro,bind {places.src}"
-        )
+        self.site.freeze()
+        if not self.site.frozen:
+            self._sources = self._listed(places.src)
 
-    def _base(self) -> tuple[Path, Shows] | None:
-        """The kept disk that shows exactly the objects this build starts from."""
+    def _base(self) -> tuple[LayerId, Shows] | None:
+        """The layer whose kept trees show exactly the objects this build starts from."""
         whole = (*self.trees.obj, *self.trees.below)
         if not whole or self.trees.flat:
             return None
-        folder = self.layers / whole[0]
         try:
-            shows = msgspec.json.decode((folder / ABOUT).read_bytes(), type=Shows)
+            shows = msgspec.json.decode((self.layers / whole[0] / ABOUT).read_bytes(), type=Shows)
         except (OSError, msgspec.DecodeError):
             return None
         known = all((self.layers / name / "files").exists() for name in shows.src)
-        return (folder / DISK, shows) if shows.obj == whole and known else None
+        kept = shows.obj == whole and known and self.site.keeps(self.layers, whole[0])
+        return (whole[0], shows) if kept else None
 
-    def _set_clock(self) -> None:
-        """Give the guest the host's time: make compares what either has dated."""
-        said = self.disk.run(f"date -s @{time.time():.3f} >/dev/null; date +%s.%N")
-        skew = float(said) - time.time()
+    def _check_clock(self) -> None:
+        """A machine of ours is given the host's time, any other must have it: make compares what
+        either has dated.
+        """
+        before = time.time()
+        ask = _SET_CLOCK.format(round(before)) if self.site.ours else "date +%s"
+        said = int(self.site.ask(shell(ask)))
+        after = time.time()
+        # `said` has lost its fraction, and was said at any time in between
+        skew = max(said - after, 0.0) + min(said + 1 - before, 0.0)
         if abs(skew) > _SKEW:
             raise InfraError(
-                f"vm {self.disk.to.name}: its clock is {skew:+.0f} s off and cannot be set",
-                hint="log in as root, or mend the clock in the guest",
+                f"{self.site.what}: its clock is {skew:+.0f} s off"
+                + (" and cannot be set" if self.site.ours else ""),
+                hint="log in as root, or mend the clock there (NTP)",
             )
 
     def _send_tree(self, stack: Sequence[LayerId], at: str, there: Sequence[LayerId]) -> None:
@@ -121,45 +139,23 @@ class Guest(Workspace):
             for entry in layer.entries(self.layers, name):
                 homes.setdefault(entry.path, name)
         differ = [p for p, e in new.items() if _content(e) != _content(old.get(p))]
-        self._send([(p, layer.tree_of(self.layers, homes[p]) / p) for p in sorted(differ)], at)
-
-    def _send(self, files: Iterable[tuple[str, Path]], at: str) -> None:
-        files = list(files)
-        if not files:
-            return
-        archive = self.scratch / "send.tar"
-        with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
-            for name, path in files:
-                tar.add(path, arcname=name, recursive=False, filter=_of_root)
-        command = f"tar -xpf - -C {shlex.quote(at)}"
-        self._ask(command, data=archive)
-        archive.unlink()
-
-    def _ask(self, command: str, *, data: Path | None = None, into: Path | None = None) -> None:
-        """Run a command with a file as its input or its output."""
-        argv = ssh.argv(self.disk.to, command, pinned=True)
-        answer = process.stream(argv, data=data, into=into)
-        if answer.code:
-            raise InfraError(
-                f"vm {self.disk.to.name}: {command.split(maxsplit=1)[0]}: {answer.error.strip()}"
-            )
+        files = [(p, layer.tree_of(self.layers, homes[p]) / p) for p in sorted(differ)]
+        parcel.send(self.site, files, at, self.scratch)
 
     def _each(self, command: str, tree: str, paths: Sequence[str]) -> None:
         if paths:
             names = b"".join(os.fsencode(p) + b"\0" for p in paths)
-            self.disk.run(f"cd {tree} && xargs -0 {command} --", data=names)
+            self.site.run(f"cd {tree} && xargs -0 {command} --", data=names)
 
-    def _listed(self) -> dict[str, str]:
-        """Every path of the object tree, and what tells whether it changed."""
-        text = self.disk.run(f"cd {self.places().obj} && {_LIST}")
-        words = text.split("\0")[:-1]
-        return dict(zip(words[::2], words[1::2], strict=True))
+    def _listed(self, tree: str) -> dict[str, str]:
+        """Every path of a tree, and what tells whether it changed."""
+        return listing.listed(self.site.run(f"cd {tree} || exit 1{listing.SCRIPT}"))
 
     def _under(self) -> dict[str, str]:
         """What lies under the new layer. A flattened stack does not: of it, what `below` shows
         unchanged, and what that shows and the stack had removed.
         """
-        listed = self._listed()
+        listed = self._listed(self.places().obj)
         if not self.trees.flat:
             return listed
         below = layer.merged(self.layers, self.trees.below)
@@ -177,12 +173,12 @@ class Guest(Workspace):
         command = shlex.join(["env", "-i", *env, *argv])
         # 255 is what ssh says when the machine is gone
         text = (
-            f"echo $$ >/run/step; umask 022; cd {shlex.quote(cwd)} || exit 1; "
+            f"umask 022; cd {shlex.quote(cwd)} || exit 1; "
             f"{command} </dev/null; code=$?; [ $code = 255 ] && code=254; exit $code"
         )
         # a killed doit must not leave a client behind that holds the connection
         lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-        return [*lead, *ssh.argv(self.disk.to, text, pinned=True)], self.scratch
+        return [*lead, *ssh.argv(self.site.to, self.site.step(text), pinned=True)], self.scratch
 
     def launch(
         self,
@@ -197,10 +193,7 @@ class Guest(Workspace):
         # (super() without arguments does not work in a class with slots)
         ended = Workspace.launch(self, argv, log, cwd=cwd, timeout=timeout, until=until, echo=echo)
         if ended.code == ssh.FAILED:
-            raise InfraError(
-                f"vm {self.disk.to.name} was lost in mid-build; nothing of it is kept",
-                hint=f"run it again; its console: {self.disk.state / 'console.log'}",
-            )
+            raise self.site.lost("ssh ended")
         if any(word.startswith(f"{self.out()}/") for word in argv):
             self._fetch(self.out(), ["."], self.scratch / "out")
         return ended
@@ -216,34 +209,26 @@ class Guest(Workspace):
     def _shown_now(self, path: str) -> Path | None:
         """A copy of an object as it is now in the guest."""
         there = f"{self.places().obj}/{path}"
-        if not self.disk.run(f"[ -f {shlex.quote(there)} ] && echo yes || :").strip():
+        if not self.site.run(f"[ -f {shlex.quote(there)} ] && echo yes || :").strip():
             return None
         self._fetch(self.places().obj, [path], self.scratch / "seen")
         return self.scratch / "seen" / path
 
     def _fetch(self, tree: str, paths: Sequence[str], into: Path) -> None:
-        """Copy paths of the guest into a folder, times and modes kept."""
-        self.disk.run("cat >/run/paths", data=b"".join(os.fsencode(p) + b"\0" for p in paths))
-        archive = self.scratch / "fetch.tar"
-        recursion = "" if paths == ["."] else "--no-recursion "
-        self._ask(
-            f"tar -C {tree} --format=posix {recursion}--null -T /run/paths -cf -", into=archive
-        )
-        into.mkdir(parents=True, exist_ok=True)
-        answer = process.query(["tar", "-xpf", str(archive), "-C", str(into), "--no-same-owner"])
-        if answer.code:
-            raise InfraError(f"what the guest sent cannot be unpacked: {answer.error.strip()}")
-        archive.unlink()
+        parcel.fetch(self.site, tree, paths, into, self.scratch)
 
-    def objects(self) -> Path:
+    def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
         into = self.scratch / "objects"
         layer.remove(into)
-        self._fetch(self.places().obj, ["."], into)
+        wanted = layer.matcher(globs)
+        listed = self._listed(self.places().obj)
+        found = [path for path, fact in listed.items() if fact[0] == "f" and wanted(path)]
+        self._fetch(self.places().obj, found, into)
         return into
 
     def harvest(self) -> list[Entry]:
         folder = self.scratch / "layer"
-        now = self._listed()
+        now = self._listed(self.places().obj)
         differ = [p for p, fact in now.items() if _changed(self._before.get(p), fact)]
         (folder / "t").mkdir(parents=True)
         if differ:
@@ -259,7 +244,7 @@ class Guest(Workspace):
             layer.whiteout(folder / "t" / path)
         found += [Entry(path, "w", 0, 0, "", 0, 0) for path in gone]
         layer.write_entries(folder, found)
-        self._keep(folder)
+        self._detach()
         return found
 
     def _only_touched(self, folder: Path, entry: Entry) -> bool:
@@ -272,24 +257,26 @@ class Guest(Workspace):
             (folder / "t" / entry.path).unlink()
         return same
 
-    def _keep(self, folder: Path) -> None:
-        """The disk into the layer, its sources as old as those of any checkout."""
-        src = self.places().src
-        self.disk.run(f"umount {src}")
-        self._each(f"touch -h -c -d @{EPOCH // 10**9}", src, self.trees.touch_src)
-        self.disk.unmount()
-        if not self.trees.flat:
-            (self.scratch / DISK).rename(folder / DISK)
+    def _detach(self) -> None:
+        """Nothing more is done there; the sources become as old as those of any checkout."""
+        self.site.detach()
+        self._each(f"touch -h -c -d {_EPOCH}", self.places().src, self.trees.touch_src)
 
     def sealed_as(self, stack: Sequence[LayerId]) -> None:
-        """Say in the layer what its disk shows, once the layer has its name."""
+        """Keep the trees, and say in the layer what they show, once it has its name."""
+        if self.trees.flat or self._strays:
+            return
         shows = Shows(src=self.trees.src, obj=(*stack, *self.trees.below))
-        folder = self.scratch / "layer"
-        if (folder / DISK).exists():
-            (folder / ABOUT).write_bytes(msgspec.json.encode(shows))
+        with contextlib.suppress(InfraError):  # the next build then starts without a clone
+            self.site.keep(self.layers, self.scratch, stack[0])
+            (self.scratch / "layer" / ABOUT).write_bytes(msgspec.json.encode(shows))
 
     def strays(self) -> list[str]:
-        return []  # the sources cannot be written
+        if not self.site.frozen:
+            now = self._listed(self.places().src)
+            self._strays = [p for p, f in now.items() if _changed(self._sources.get(p), f)]
+            self._strays += [p for p in self._sources if p not in now]
+        return self._strays
 
 
 def _content(entry: Entry | None) -> tuple[str, str, int]:
@@ -299,9 +286,3 @@ def _content(entry: Entry | None) -> tuple[str, str, int]:
 def _changed(before: str | None, now: str) -> bool:
     """Directories are compared by being there; their times change with what is in them."""
     return before is None or ((now[0] != "d" or before[0:1] != "d") and before != now)
-
-
-def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    return info

@@ -1,20 +1,25 @@
 """The disk on which a build machine builds: plugged into the running machine, mounted, taken out.
 
-Its file system has the folders src, obj, files, out and home. A new one is a qcow2 over an older
-one, so a clone costs nothing; the older one is never written. Knows nothing of what is built.
+Its file system has the folders of a site. A new one is a qcow2 over an older one, so a clone costs
+nothing; the older one is never written. Knows nothing of what is built.
 """
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import machine, qcow2, ssh
+from labtasks import machine, qcow2
 from labtasks.error import InfraError
+from labtasks.layer import LayerId
+from labtasks.namespace import ROOT
 from labtasks.qmp import Monitor
-from labtasks.ssh import Remote
+from labtasks.site import STEP, Site
+from labtasks.ssh import shell
+
+DISK = "disk.qcow2"
+"""Its name in the layer it is kept with."""
 
 SIZE = 64 << 30
 """Bytes that an empty disk has room for; the file is as large as what was written."""
@@ -23,65 +28,107 @@ _ID = "labobj"
 """QEMU's name for the disk, and the serial number by which the guest finds it."""
 
 _FIND = f"""\
-tries=0
+set -e
+system=$(uname -s) dev='' tries=0
 while [ $tries -lt 100 ]; do
-	for disk in /sys/block/*; do
-		[ "$(cat "$disk/serial" 2>/dev/null)" = {_ID} ] && dev=/dev/${{disk##*/}} && break 2
-	done
+	if [ $system = Linux ]; then
+		for disk in /sys/block/*; do
+			[ "$(cat "$disk/serial" 2>/dev/null)" = {_ID} ] && dev=/dev/${{disk##*/}} && break 2
+		done
+	else
+		devctl rescan pci0 2>/dev/null || :
+		for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
+			[ "$(diskinfo -s "$disk" 2>/dev/null)" = {_ID} ] && dev=$disk && break 2
+		done
+	fi
 	sleep 0.1; tries=$((tries + 1))
 done
-[ -b "$dev" ] || {{ echo "the disk does not appear" >&2; exit 1; }}
+[ "$dev" ] || {{ echo "the disk does not appear" >&2; exit 1; }}
 """
 
-_EMPTY = "mke2fs -q -F -t ext4 -O ^has_journal -m 0 -E lazy_itable_init=1,nodiscard $dev\n"
+_EMPTY = """\
+if [ $system = Linux ]; then
+	mke2fs -q -F -t ext4 -O ^has_journal -m 0 -E lazy_itable_init=1,nodiscard $dev
+else
+	newfs $dev >/dev/null
+fi
+"""
 """No journal: a disk that was not unmounted is thrown away anyhow."""
 
-_MOUNT = """\
-mount -o noatime $dev {root}
-cd {root}
+_MOUNT = f"""\
+mount -o noatime $dev {ROOT}
+cd {ROOT}
 rm -rf files out home
 mkdir -p src obj files out home
 """
 
-_TIDY = """\
-if [ -f /run/step ]; then
-	kill -KILL -- -"$(cat /run/step)" 2>/dev/null
-	rm -f /run/step
+_FREEZE = f"""\
+if [ "$(uname -s)" = Linux ]; then
+	mount --bind {ROOT}/src {ROOT}/src && mount -o remount,ro,bind {ROOT}/src && echo frozen
+fi
+"""
+"""The BSDs' nullfs cannot lie over itself."""
+
+_TIDY = f"""\
+if [ -f {STEP} ]; then
+	kill -KILL -- -"$(cat {STEP})" 2>/dev/null
+	rm -f {STEP}
 fi
 tries=0
-while mountpoint -q {root}; do
-	umount {root}/src 2>/dev/null
-	umount {root} 2>/dev/null && break
+while mount | grep -q ' on {ROOT} '; do
+	umount {ROOT}/src 2>/dev/null
+	umount {ROOT} 2>/dev/null && break
 	[ $tries -lt 50 ] || exit 1
 	sleep 0.1; tries=$((tries + 1))
 done
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestDisk:
-    """Where a build disk is plugged: the machine's folder, the way in, and where it is mounted."""
+@dataclass(slots=True, kw_only=True)
+class GuestDisk(Site):
+    """A build disk of a virtual machine; `state` is the machine's folder."""
 
     state: Path
-    to: Remote
-    root: str
+    _gone: bool = False
 
-    def mount(self, image: Path, base: Path | None) -> None:
-        """Make `image` (over `base`, or empty), plug it in and mount it. Raises InfraError."""
-        qcow2.create(image, below=base, size=SIZE)
+    ours = True
+
+    def open(self, scratch: Path, layers: Path, base: LayerId | None) -> None:
+        self._gone = False
+        image = scratch / DISK
+        qcow2.create(image, below=layers / base / DISK if base else None, size=SIZE)
         with Monitor(machine.monitor(self.state), timeout=20) as monitor:
             file = {"driver": "file", "filename": str(image)}
             monitor.execute("blockdev-add", driver="qcow2", **{"node-name": _ID, "file": file})
             device = {"driver": "virtio-blk-pci", "drive": _ID, "id": _ID, "serial": _ID}
             monitor.execute("device_add", **device)
-        make = "" if base else _EMPTY
-        self.run(f"set -e\n{_FIND}{make}{_MOUNT.format(root=self.root)}")
+        self.run(_FIND + ("" if base else _EMPTY) + _MOUNT)
 
-    def unmount(self) -> None:
+    def keeps(self, layers: Path, name: LayerId) -> bool:
+        return (layers / name / DISK).exists()
+
+    def within(self, text: str) -> str:
+        return shell(text)
+
+    def freeze(self) -> None:
+        self.frozen = bool(self.run(_FREEZE))
+
+    def detach(self) -> None:
+        if self.frozen:
+            self.run(f"umount {ROOT}/src")
+
+    def keep(self, layers: Path, scratch: Path, name: LayerId) -> None:
+        del layers, name  # it goes where the layer goes
+        self.close()
+        (scratch / DISK).rename(scratch / "layer" / DISK)
+
+    def close(self) -> None:
         """End what still runs on the disk, unmount it cleanly and take it out; nothing when it is
         not there. Raises InfraError when it cannot be had back.
         """
-        self.run(_TIDY.format(root=self.root))
+        if self._gone:
+            return
+        self.run(_TIDY)
         with Monitor(machine.monitor(self.state), timeout=20) as monitor:
             ends = time.monotonic() + 20
             plugged = monitor.execute("qom-list", path="/machine/peripheral")
@@ -94,14 +141,7 @@ class GuestDisk:
                     if time.monotonic() > ends:
                         raise
                     time.sleep(0.05)
+        self._gone = True
 
-    def run(self, script: str, *, data: bytes = b"") -> str:
-        """Run shell text in the guest; what it prints. Raises InfraError when it fails."""
-        answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
-        if answer.code:
-            said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
-            raise InfraError(
-                f"vm {self.to.name}: its build disk: {said}",
-                hint=f"`doit down:{self.to.name}` and again",
-            )
-        return answer.text
+    def console(self) -> str:
+        return f"its console: {machine.serial_log(self.state)}; `doit down:{self.to.name}` ends it"

@@ -258,7 +258,9 @@ def identity(lab: Lab) -> Inputs:
     Asking compilers takes longer than everything else here, so the answers are kept for as long
     as the tools' files stay the same. Raises UserError for a missing tool.
     """
-    if lab.builder_vm:
+    if lab.builder_ssh and not guest_tools.is_known(lab):
+        ask_again(lab)
+    if lab.abroad:
         return guest_tools.learned(lab).answers
     commands = lab.recipe.identity
     path = path_of(lab)
@@ -281,6 +283,18 @@ def identity(lab: Lab) -> Inputs:
         known = {"about": about, "answers": answers}
         memory.write_text(json.dumps(known))
     return tuple((label, value) for label, value in known["answers"])
+
+
+def ask_again(lab: Lab) -> bool:
+    """Ask the machine of [ssh.<name>] that builds what its tools are; whether the answer is new.
+    Raises LabError.
+    """
+    from labtasks import reach, ssh  # noqa: PLC0415 (only labs that build there)
+
+    to = reach.remote(lab, lab.builder_ssh)
+    return guest_tools.learn(
+        lab, lambda text: ssh.query(to, ssh.shell(text)).text.strip(), anew=True
+    )
 
 
 def _stamp(path: Path) -> list[int]:
@@ -310,7 +324,7 @@ def _package(lab: Lab, command: str) -> str:
 
 def check_tools(lab: Lab) -> None:
     """Every tool a recipe names is there. Raises UserError naming the first that is not."""
-    if platform.system() != "Linux" or lab.builder_vm:
+    if platform.system() != "Linux" or lab.abroad:
         return
     for command, package in lab.recipe.tools.items():
         process.which(command, package=package, path=path_of(lab))

@@ -23,6 +23,7 @@ from labtasks.git import Repository
 from labtasks.machine import Vm
 from labtasks.recipe import Bound, Places, bind, find, on_disk
 from labtasks.recipe import load as load_recipe
+from labtasks.remote import Ssh
 
 FILE = "lab.toml"
 DEMO = "demo"
@@ -133,8 +134,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     builder: Annotated[
         str,
         Meta(
-            description='Where it is built: "local", this machine, or "vm:<name>", a virtual one.',
-            pattern=r"^(local|vm:.+)$",
+            description='Where it is built: "local", this machine, "vm:<name>", a virtual one, or '
+            '"ssh:<name>", any other.',
+            pattern=r"^(local|(vm|ssh):.+)$",
         ),
     ] = "local"
     cache: Annotated[str, Meta(description="Where artifacts, layers, locks and logs live.")] = (
@@ -194,6 +196,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[str, Vm],
         Meta(description="Virtual machines: a table [vm.<name>] for each, with these settings."),
     ] = {}
+    ssh: Annotated[
+        dict[str, Ssh],
+        Meta(description="Other machines that build: a table [ssh.<name>] for each."),
+    ] = {}
 
 
 def _text(value: str | bool | int) -> str:
@@ -229,11 +235,33 @@ class Lab:
 
     @cached_property
     def builder_vm(self) -> str:
-        """The virtual machine that builds; "" where this one does. Raises UserError."""
-        name = self.settings.builder.partition(":")[2]
-        if name:
-            self.vm(name)
+        """The virtual machine that builds; "" where another one does. Raises UserError."""
+        kind, _, name = self.settings.builder.partition(":")
+        if kind != "vm":
+            return ""
+        self.vm(name)
         return name
+
+    @cached_property
+    def builder_ssh(self) -> str:
+        """The machine of [ssh.<name>] that builds; "" where another one does. Raises UserError."""
+        kind, _, name = self.settings.builder.partition(":")
+        if kind != "ssh":
+            return ""
+        self.ssh(name)
+        return name
+
+    @property
+    def abroad(self) -> bool:
+        """Whether another machine builds, virtual or not. Raises UserError."""
+        return bool(self.builder_vm or self.builder_ssh)
+
+    @property
+    def system(self) -> str:
+        """What runs on the machine that builds, as `uname -s` says it."""
+        if self.builder_ssh:
+            return self.ssh(self.builder_ssh).system
+        return self.vm(self.builder_vm).system if self.builder_vm else platform.system()
 
     @property
     def vms(self) -> dict[str, Vm]:
@@ -254,19 +282,33 @@ class Lab:
             raise UserError(f"no VM is called {name!r}", hint=hint)
         return known[name]
 
+    def ssh(self, name: str) -> Ssh:
+        """A machine of [ssh.<name>]. Raises UserError."""
+        known = self.settings.ssh
+        if name not in known:
+            hint = f"{config.nearest(name, known)}; {FILE} has a table [ssh.<name>] for each"
+            raise UserError(f"no machine is called {name!r}", hint=hint)
+        return known[name]
+
     def built_by(self, builder: str) -> Lab:
-        """The same lab with another builder: "local", or the name of a build machine. Raises
-        UserError.
+        """The same lab with another builder: "local", or the name of a build machine, virtual or
+        of [ssh.<name>]. Raises UserError.
         """
         said = self.settings.builder
         if builder in (said, said.partition(":")[2]):
             return self
-        known = ["local", *(name for name, vm in self.settings.vm.items() if vm.image)]
-        if builder not in known:
-            hint = f"{config.nearest(builder, known)}; a [vm.<name>] with an image can build"
-            raise UserError(f"no builder is called {builder!r}", hint=hint)
-        way = builder if builder == "local" else f"vm:{builder}"
-        settings = config.changed(self.settings, builder=way)
+        ways = {"local": "local"}
+        # where both have one name, it is the virtual one; "ssh:<name>" says which
+        for way in (
+            *(f"ssh:{name}" for name in self.settings.ssh),
+            *(f"vm:{name}" for name, vm in self.settings.vm.items() if vm.image),
+        ):
+            ways |= {way.partition(":")[2]: way, way: way}
+        if builder not in ways:
+            names = [name for name in ways if ":" not in name]
+            hint = f"{config.nearest(builder, names)}; a [vm.<name>] with an image can build"
+            raise UserError(f"no builder is called {builder!r}", hint=f"{hint}, any [ssh.<name>]")
+        settings = config.changed(self.settings, builder=ways[builder])
         return Lab(directory=self.directory, settings=settings)
 
     def text(self, where: str, table: str) -> str:
@@ -304,7 +346,7 @@ class Lab:
             written,
             path=path,
             settings={k: _text(v) for k, v in self.settings.options.items()},
-            system=platform.system(),
+            system=self.system,
             places=self._places(in_tree=written.in_tree),
             files={name: self.text(where, "files") for name, where in self.settings.files.items()},
         )
@@ -328,7 +370,7 @@ class Lab:
 
     def _places(self, *, in_tree: bool) -> Places:
         root = str((self.cache / "lane").resolve())
-        if self.builder_vm or self.namespace != "none":
+        if self.abroad or self.namespace != "none":
             root = namespace.ROOT
         src = f"{root}/src"
         return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")

@@ -79,7 +79,8 @@ class Copy(Workspace):
     def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
         return argv, Path(cwd)
 
-    def objects(self) -> Path:
+    def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
+        del globs
         return Path(self.places().obj)
 
     def shown(self, path: str) -> Path | None:

@@ -15,6 +15,7 @@ import msgspec
 from labtasks import qemu
 from labtasks.error import UserError
 from labtasks.qemu import Arch, Drive, Forward
+from labtasks.remote import System
 
 Meta = msgspec.Meta
 
@@ -36,6 +37,10 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     digest: Annotated[
         str, Meta(description="The image's BLAKE3, checked before it is used; empty for no check.")
     ] = ""
+    system: Annotated[
+        System,
+        Meta(description="What runs in one that builds, Linux or FreeBSD: recipes differ."),
+    ] = "Linux"
     arch: Annotated[Arch, Meta(description="Its processor: amd64 or aarch64.")] = "amd64"
     type: Annotated[
         str, Meta(description="QEMU's machine type; empty for pc (amd64) and virt (aarch64).")

@@ -92,7 +92,8 @@ class Overlay(Workspace):
     def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
         return namespace.argv(self.kind, self._mounts(), argv, cwd=cwd), self.layers
 
-    def objects(self) -> Path:
+    def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
+        del globs
         return self.scratch / "obj"
 
     def shown(self, path: str) -> Path | None:

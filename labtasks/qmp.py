@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from labtasks.error import InfraError
+from labtasks.error import InfraError, LostError
 
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)")
 
@@ -88,8 +88,8 @@ class Monitor:
             raise self._silent(EOFError("it has closed the connection"))
         return answer
 
-    def _silent(self, error: Exception) -> InfraError:
-        return InfraError(f"no answer from QEMU at {self._path}: {error}")
+    def _silent(self, error: Exception) -> LostError:
+        return LostError(f"no answer from QEMU at {self._path}: {error}")
 
 
 def forwards(usernet: str) -> dict[int, int]:

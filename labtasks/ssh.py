@@ -7,6 +7,7 @@ taken at its first connection and must be the same ever after. Knows nothing of 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from labtasks.process import Answer
 
 FAILED = 255
 """ssh's own status when it was not the command that failed."""
+
+_AWKWARD = re.compile(r"[\\\n!']")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,10 @@ class Remote:
     known_hosts: Path
     control: Path | None = None
     """A socket through which many commands share one connection."""
+    options: tuple[str, ...] = ()
+    """More of ssh's options, as `-o` takes them."""
+    remedy: str = ""
+    """What to do when its host key is another one; empty for removing `known_hosts`."""
 
     @property
     def pinned(self) -> bool:
@@ -62,7 +69,8 @@ def argv(remote: Remote, command: str = "", *, pinned: bool, terminal: bool = Fa
     if remote.control:
         options |= {"ControlMaster": "auto", "ControlPersist": "60"}
         options["ControlPath"] = _path(remote.control)
-    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    said = (*remote.options, *(f"{name}={value}" for name, value in options.items()))
+    words = [word for option in said for word in ("-o", option)]
     tty = ["-t"] if terminal else ["-T"]
     end = [f"{remote.user}@{remote.host}", *([command] if command else [])]
     return ["ssh", "-F", "none", "-p", str(remote.port), *tty, *words, *end]
@@ -125,12 +133,11 @@ def login(remote: Remote, words: Sequence[str], *, terminal: bool) -> int:
 
 def refusal(remote: Remote, said: str) -> LabError:
     """What ssh's complaint means, and what to do."""
-    text = said.strip()
-    last = text.splitlines()[-1] if text else "ssh failed and said nothing"
+    text, last = said.strip(), last_words(said)
     if "host key" in text.lower() or "IDENTIFICATION HAS CHANGED" in text:
         return UserError(
-            f"{remote.name}: its host key is not the one seen at its first boot",
-            hint=f"if that is meant to be so, remove {remote.known_hosts}",
+            f"{remote.name}: its host key is not the one seen at first",
+            hint=remote.remedy or f"if that is meant to be so, remove {remote.known_hosts}",
         )
     if "Permission denied" in text:
         return UserError(
@@ -138,3 +145,16 @@ def refusal(remote: Remote, said: str) -> LabError:
             hint=f"{public(remote.key)} must be in ~{remote.user}/.ssh/authorized_keys there",
         )
     return InfraError(f"{remote.name}: {last}", hint="is it up, and is sshd running in it?")
+
+
+def last_words(said: str) -> str:
+    """The last line of what ssh complained of."""
+    return (said.strip().splitlines() or ["ssh failed and said nothing"])[-1]
+
+
+def shell(text: str) -> str:
+    """The command line by which any login shell, also csh, gives `text` to sh."""
+    if not _AWKWARD.search(text):
+        return f"sh -c {shlex.quote(text)}"
+    coded = _AWKWARD.sub(lambda found: f"\\0{ord(found[0]):03o}", text)
+    return f"""sh -c 'eval "$(printf %b "$1")"' sh '{coded}'"""

@@ -26,14 +26,17 @@ _LONGEST = 256
 """Bytes of a first line that the kernel looks at."""
 
 
-def choose(setting: str, part: Part, path: str, strace: bool | None = None) -> str:
+def choose(setting: str, part: Part, path: str, there: str | None = None) -> str:
     """The tracer to use: what lab.toml says, or the best there is. Raises UserError.
 
-    `path` is where the build finds its tools; `strace` says of another machine that builds
-    whether it has one.
+    `path` is where the build finds its tools; `there` is the best tracer of another machine that
+    builds, "" for none.
     """
-    if strace is not None:
-        best = "strace" if strace else "depend" if part.depends else "none"
+    if there is not None:
+        if setting in ("strace", "filemon") and setting != there:
+            hint = f'install it there, or set tracer = "auto" (that is {there or "depend"})'
+            raise UserError(f"the machine that builds has no working {setting}", hint=hint)
+        best = there or ("depend" if part.depends else "none")
         return best if setting == "auto" else setting
     if setting == "strace":
         process.which("strace", path=path)
@@ -139,7 +142,7 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Name below the object tree, and text, of the files that match."""
     wanted = layer.matcher(globs)
-    root = space.objects()
+    root = space.objects(globs)
     for path, _ in layer.walk(root):
         if wanted(path) and (root / path).is_file():
             yield path, (root / path).read_text(encoding="utf-8", errors="surrogateescape")

@@ -109,7 +109,7 @@ def raised(lab: Lab, name: str) -> Running:
         to = remote(lab, found, shared=True)
         _wait_for_ssh(to, vm, found)
         if name == lab.builder_vm:
-            guest_tools.learn(lab, lambda text: ssh.query(to, text).text.strip())
+            guest_tools.learn(lab, lambda text: ssh.query(to, ssh.shell(text)).text.strip())
     return found
 
 

@@ -1,53 +1,97 @@
-"""The workspace a lab's builder gives: a guest's disk, or overlays or copies of this host."""
+"""The workspace a lab's builder gives: another machine's trees, or this one's."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
-from labtasks import namespace
 from labtasks.builder import Trees, Workspace
-from labtasks.error import InfraError
+from labtasks.error import InfraError, LostError, UserError
 from labtasks.lab import Lab
 from labtasks.lane import Copy
 from labtasks.overlay import Overlay
+from labtasks.site import Site
 from labtasks.store import Store
 
 
 @contextlib.contextmanager
 def open_builder(lab: Lab, store: Store, name: str, trees: Trees) -> Iterator[Workspace]:
     """The workspace of the lab's builder, gone afterwards. A machine takes one build at a time."""
-    if not lab.builder_vm:
+    if not lab.abroad:
         with open_workspace(lab, store, name, trees) as local:
             yield local
         return
-    from labtasks import vm  # noqa: PLC0415 (only labs that build in one)
-    from labtasks.guest import Guest  # noqa: PLC0415
+    from labtasks.guest import Guest  # noqa: PLC0415 (only labs that build elsewhere)
+
+    machine = lab.builder_vm or f"ssh-{lab.builder_ssh}"
+    with (
+        store.machine(machine, name),
+        store.workspace(name, trees.uses) as scratch,
+        _virtual(lab) if lab.builder_vm else _remote(lab) as site,
+    ):
+        yield Guest(
+            layers=store.layers, scratch=scratch, trees=trees, recipe=lab.recipe,
+            jobs=_jobs(lab) or site.cpus, site=site,
+        )  # fmt: skip
+
+
+def _jobs(lab: Lab) -> int:
+    there = lab.ssh(lab.builder_ssh).jobs if lab.builder_ssh else 0
+    return there or lab.settings.jobs
+
+
+@contextlib.contextmanager
+def _virtual(lab: Lab) -> Iterator[Site]:
+    """A disk of a virtual machine, which is brought up if need be, and ended if it keeps it."""
+    from labtasks import vm  # noqa: PLC0415
     from labtasks.guest_disk import GuestDisk  # noqa: PLC0415
 
-    with store.machine(lab.builder_vm, name), store.workspace(name) as scratch:
+    name = lab.builder_vm
 
-        def up() -> GuestDisk:
-            found = vm.raised(lab, lab.builder_vm)
-            to = vm.remote(lab, found, shared=True)
-            return GuestDisk(state=found.state, to=to, root=namespace.ROOT)
+    def up() -> GuestDisk:
+        found = vm.raised(lab, name)
+        to = vm.remote(lab, found, shared=True)
+        return GuestDisk(what=f"vm {name}", to=to, cpus=lab.vm(name).cpus, state=found.state)
 
+    disk = up()
+    try:
+        disk.close()  # what a killed run left
+    except InfraError:
+        vm.cut(lab, name)
         disk = up()
+    try:
+        yield disk
+    finally:
         try:
-            disk.unmount()  # what a killed run left
+            disk.close()
         except InfraError:
-            vm.cut(lab, lab.builder_vm)
-            disk = up()
-        try:
-            yield Guest(
-                layers=store.layers, scratch=scratch, trees=trees, recipe=lab.recipe,
-                jobs=lab.settings.jobs or lab.vm(lab.builder_vm).cpus, disk=disk,
-            )  # fmt: skip
-        finally:
-            try:
-                disk.unmount()
-            except InfraError:
-                vm.cut(lab, lab.builder_vm)
+            vm.cut(lab, name)
+
+
+@contextlib.contextmanager
+def _remote(lab: Lab) -> Iterator[Site]:
+    """A folder of another machine. One that is lost has some time to come back: nobody here can
+    start it.
+    """
+    from labtasks import key  # noqa: PLC0415
+    from labtasks.remote_folder import reached  # noqa: PLC0415
+
+    name = lab.builder_ssh
+    site = reached(lab, name)
+    if key.ask_again(lab):
+        raise UserError(
+            f"ssh {name}: its release or its tools are not what they were",
+            hint="run it again: the keys are others now",
+        )
+    site.close()  # what a killed run left
+    try:
+        yield site
+    except LostError:
+        site.await_back(lab.ssh(name).wait)
+        raise
+    finally:
+        with contextlib.suppress(InfraError):
+            site.close()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,102 @@
+"""Where a build is a guest: a machine that is reached by ssh, and the trees it gives to one build.
+
+The trees lie at /mnt there, as everywhere: src, obj, files, out and home. How they come to be
+there, and what is kept of them for the next build, differs: a disk of a virtual machine
+(guest_disk), folders of any other (remote_folder). Knows nothing of what is built.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtasks import namespace, ssh
+from labtasks.error import InfraError, LostError
+from labtasks.layer import LayerId
+from labtasks.ssh import Remote
+
+STEP = "/var/run/labtasks.step"
+"""Holds the process group of what runs for us; a folder that no restart survives."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Site(ABC):
+    """One machine, given to one build. `what` it is called, `cpus` it has, and the commands' way
+    in. `frozen` says whether the sources cannot be written any more.
+    """
+
+    what: str
+    to: Remote
+    cpus: int
+    frozen: bool = False
+
+    root = namespace.ROOT
+    """Where the trees are."""
+
+    ours = False
+    """Whether its clock is ours to set."""
+
+    @abstractmethod
+    def open(self, scratch: Path, layers: Path, base: LayerId | None) -> None:
+        """Put the trees there: as they were kept with the layer `base`, or empty folders. Raises
+        InfraError.
+        """
+
+    @abstractmethod
+    def keeps(self, layers: Path, name: LayerId) -> bool:
+        """Whether the trees were kept that a layer was made in."""
+
+    @abstractmethod
+    def within(self, text: str) -> str:
+        """Shell text that runs `text` where the trees are."""
+
+    def step(self, text: str) -> str:
+        """As `within`, for a command that `close` ends if it still runs."""
+        return self.within(f"echo $$ >{STEP}; {text}")
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """Make the sources read-only, where the system can."""
+
+    @abstractmethod
+    def detach(self) -> None:
+        """Nothing is changed there any more: sources can be written again, the trees are whole."""
+
+    @abstractmethod
+    def keep(self, layers: Path, scratch: Path, name: LayerId) -> None:
+        """Keep the trees with a layer that is about to be sealed, and lies in `scratch`/layer."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what still runs there and leave nothing behind but what is kept. Raises InfraError
+        when the machine does not obey.
+        """
+
+    @abstractmethod
+    def console(self) -> str:
+        """Where to look when it is lost."""
+
+    def run(self, script: str, *, data: bytes = b"") -> str:
+        """Run shell text where the trees are; what it prints. Raises InfraError when it fails,
+        LostError when it could not be run.
+        """
+        return self.ask(self.within(script), data=data)
+
+    def ask(self, command: str, *, data: bytes = b"") -> str:
+        """Run a command there, wherever the trees are; otherwise as `run`."""
+        try:
+            answer = ssh.query(self.to, command, data=data, timeout=600)
+        except InfraError as error:
+            raise self.lost(error.message) from None
+        if answer.code:
+            said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
+            raise InfraError(f"{self.what}: {said}", hint=self.console())
+        return answer.text
+
+    def lost(self, said: str) -> LostError:
+        """The refusal for a machine that is gone."""
+        return LostError(
+            f"{self.what} was lost in mid-build ({said})",
+            hint=f"nothing of the build is kept; {self.console()}",
+        )
