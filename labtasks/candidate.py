@@ -195,7 +195,9 @@ def _weigh(
         moved = trace.touched(unseen, gone, new)
         stale = written(trace, trace.downstream(moved), in_tree=lab.recipe.in_tree)
         if part.checks_commands == "no":
-            commands = tuple(_rules(trace, [*changes, *obj]))
+            harmless = layer.matcher(part.no_rules)
+            changed = (c for c in (*changes, *obj) if not harmless(c[1].removeprefix("src/")))
+            commands = tuple(_rules(trace, changed))
     return Candidate(
         manifest=manifest,
         trace=trace,

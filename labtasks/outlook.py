@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from labtasks import reuse, source
+from labtasks import layer, reuse, source
 from labtasks.git import Change, Commit, CommitId, TreeId
 from labtasks.lab import Lab
 from labtasks.store import Manifest, Store
@@ -98,8 +98,10 @@ class Outlook:
             old = TreeId(manifest.built_from)
             diff = self.lab.repository.diff(old, tree)
             jobs = len(self._jobs(trace, old, tree, diff))
-            anew = any(f"src/{c.path}" in trace.rules for c in diff)
-            checks = self.lab.recipe.parts[self.kind].checks_commands == "yes"
+            part = self.lab.recipe.parts[self.kind]
+            harmless = layer.matcher(part.no_rules)
+            anew = any(f"src/{c.path}" in trace.rules and not harmless(c.path) for c in diff)
+            checks = part.checks_commands == "yes"
             known = self.fixed + self.rate * jobs if jobs else 0.0
             if anew and not checks:
                 known = self.whole or known

@@ -66,6 +66,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     unseen: tuple[str, ...] = ()
     checks_commands: str = "no"
     """Whether make itself rebuilds what another command makes now: "yes" or "no"."""
+    no_rules: tuple[str, ...] = ()
+    """Sources that make asks about, but not for anything that a command is made of."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -266,7 +268,7 @@ def bind(
     def part(found: Part) -> Part:
         lists = {
             field: tuple(fill(text, names, path) for text in getattr(found, field))
-            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen")
+            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen", "no_rules")
         }
         checks = fill(found.checks_commands, names, path)
         if checks not in ("yes", "no"):

@@ -172,3 +172,17 @@ def test_a_change_that_a_command_saw(make_lab, repo, make, makefile, changed, ru
     assert said.rung("kernel", repo.short("two")) == rung, said.text
     if rung == "incremental":
         lab.doit("verify", "kernel:two")
+
+
+def test_an_answer_that_is_in_no_command(make_lab, repo):
+    repo.write("Makefile", "X := $(shell cat asked)\n$(O)/made: asked\n\tcp asked $(O)/made\n")
+    repo.write("asked", "1\n")
+    repo.commit("one", tag="one")
+    repo.write("asked", "2\n")
+    repo.commit("two", tag="two")
+    lab = make_lab(repo=repo)
+    recipe = RECIPE.format(make="make") + 'no_rules = ["as*"]\n'
+    (lab.directory / "tiny.toml").write_text(recipe)
+    said = lab.doit("kernel:one", "kernel:two")
+    assert said.rung("kernel", repo.short("two")) == "incremental", said.text
+    lab.doit("verify", "kernel:two")
