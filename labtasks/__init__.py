@@ -20,6 +20,9 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result
     events console judge           a serial console as named events, and what they come to
+    base plug through              install onto a clone of a base root, in a machine
+    session typist                 a shell or a login as data; a script typed at a prompt
+    tester errand                  who runs a test: init, a typist, ssh, this host
     watch verdict trial            boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
     ahead proof view hunt record   a bisect: built beside, proved, shown, driven, told

@@ -8,9 +8,11 @@ Knows nothing of outcomes, nor of how the machine is run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,8 +32,8 @@ from labtasks.watch import Watch
 
 _AGAIN = 0.5
 """Seconds between two attempts to reach a system."""
-_PATIENCE = 0.3
-"""Seconds that sshd's greeting may take: nobody looks at the console meanwhile."""
+_PATIENCE = 15.0
+"""Seconds in which a system that accepts a connection must greet: an emulated one is slow."""
 _LAST_WORDS = 5.0
 """Seconds that a script on the host may still take when the machine has ended."""
 _TAIL = 64 << 10
@@ -105,10 +107,11 @@ class Sent(_Running):
     """Sends it over ssh as soon as the system lets the lab in."""
 
     _began: bool = False
+    _knock: socket.socket | None = None
 
     def step(self, watch: Watch) -> None:
         if self._child is None:
-            if not self._began and self.due() and ssh.greets(self.remote_port(), timeout=_PATIENCE):
+            if not self._began and self._greeted():
                 self._start()
             return
         if not self._began and re.search(rf"VERDICT {self.nonce} ready", self._said()):
@@ -125,10 +128,34 @@ class Sent(_Running):
             lost = "the connection was lost: " if self._began else ""
             self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
 
-    def remote_port(self) -> int:
-        """Where the guest's sshd is reached; 0 before that is known."""
+    def _greeted(self) -> bool:
+        """Whether sshd answers. Nobody waits for that: QEMU accepts connections long before the
+        guest does, and a slow guest may take seconds to say a word.
+        """
         login = self.lab.recipe.ssh
-        return self._ports.get(login.port, 0) if login else 0
+        if self._knock is None:
+            if login and self.due() and (here := self._ports.get(login.port)):
+                with contextlib.suppress(OSError):
+                    self._knock = socket.create_connection(("127.0.0.1", here), timeout=1)
+                    self._knock.setblocking(False)
+            return False
+        try:
+            said = self._knock.recv(4)
+        except BlockingIOError:
+            if time.monotonic() < self._next + _PATIENCE:
+                return False
+            said = b""
+        except OSError:
+            said = b""
+        self._knock.close()
+        self._knock = None
+        return said == b"SSH-"
+
+    def end(self, watch: Watch) -> None:
+        if self._knock:
+            self._knock.close()
+            self._knock = None
+        _Running.end(self, watch)
 
     def _start(self) -> None:
         to = self.remote()

@@ -95,13 +95,15 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arguments: Annotated[list[str], Meta(description="More arguments for QEMU.")] = []
 
 
-SOCKET = 90
-"""Bytes that the path of a socket may have: some systems allow 103, and ssh needs 13 more."""
+SOCKET = 103
+"""Bytes that the path of a socket may have, on the system that allows the fewest."""
 
 
-def fitting(path: Path) -> str:
-    """The path of a socket. Raises UserError when it is too long for one."""
-    if len(os.fsencode(path)) > SOCKET:
+def fitting(path: Path, *, spare: int = 0) -> str:
+    """The path of a socket; `spare` bytes may come behind it. Raises UserError when it is too long
+    for one.
+    """
+    if len(os.fsencode(path)) + spare > SOCKET:
         raise UserError(
             f"{path}: the path is too long for a socket",
             hint="set `cache` in lab.toml to a shorter path",

@@ -101,10 +101,10 @@ def public(key: Path) -> Path:
     return key.with_name(f"{key.name}.pub")
 
 
-def greets(port: int, *, timeout: float = 2.0) -> bool:
-    """Whether sshd's greeting comes from a port of 127.0.0.1 within `timeout` seconds."""
+def greets(port: int) -> bool:
+    """Whether sshd's greeting comes from a port of 127.0.0.1 within two seconds."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -48,7 +48,7 @@ class Running:
 def folder(lab: Lab, name: str) -> Path:
     """Where a machine's own files are. Raises UserError when a socket would not fit there."""
     state = lab.cache / "vm" / name
-    machine.fitting(machine.serial(state))
+    machine.fitting(machine.serial(state), spare=13)  # ssh has a longer one
     return state
 
 

@@ -1,11 +1,13 @@
 """A Debian machine made from nothing: its disk, its first boot, its end, and builds in it.
 
 The disk is made once: some minutes in all, emulated. Left out without root, mmdebstrap, QEMU, or
-a way to Debian's packages.
+a way to Debian's packages; LABTASKS_DEBIAN names one that was made before (its files without their
+endings).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,9 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Lab, Said, World, environment, wait_for
+from conftest import Lab, Repo, Said, World, environment, wait_for
 
-from labtasks import main, vm
+from labtasks import digest, main, plug, vm
+from labtasks.store import Store
 
 MACHINE = """
 [vm.build]
@@ -155,3 +158,143 @@ def test_kills(remote: Lab, world: World) -> None:
     assert "was lost in mid-build (ssh ended); it is tried once more" in said
     assert said.count("vm build: started") == 1
     assert remote.content("world", "base") == world.oracle("world", "base")
+
+
+SUBJECT = """
+about = "a Debian that is tested"
+[kernel]
+inputs = ["."]
+steps = ["cp {0}.kernel {{obj}}/kernel"]
+[install]
+inputs = []
+steps = ["mkdir {{obj}}/boot; cp {{obj}}/kernel {{obj}}/boot/"]
+outputs = ["boot/*"]
+[machine]
+kernel = "{{boot}}/boot/kernel"
+initrd = "{0}.initrd"
+append = "console=ttyS0 mitigations=off"
+drives = ["{0}.img"]
+memory = 512
+[ssh]
+seed = true
+[shell]
+prompt = 'root@[^ ]*# '
+[console.lines]
+ready = ['^rc: ready']
+panic = ['Kernel panic - not syncing: (.*)']
+shutdown = ['reboot: Power down']
+[console.prompts]
+mountroot = ['^mountroot: ']
+"""
+"""Its kernel is copied, its disk is booted as it is: what is tested here is the way in."""
+
+
+@pytest.mark.parametrize(
+    ("run", "script", "outcome", "reason"),
+    [
+        ("ssh", "uname -s; test -b /dev/vda", "good", "good: Linux"),
+        ("ssh", "read line; echo got $line; exit 3", "bad", "bad: got"),
+        ("ssh", "echo c >/proc/sysrq-trigger; sleep 60", "other-failure", "panic: sysrq"),
+        ("console", '#\t`tab`\necho "on $(tty)"; exit 125', "untestable", "skip: on /dev/ttyS0"),
+        ("host", 'eval "$LAB_SSH uname -n"', "good", "good: ta"),
+    ],
+)
+def test_ways(
+    disk: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    run: str,
+    script: str,
+    outcome: str,
+    reason: str,
+) -> None:
+    """A script sent to a real system, typed on its console, or entering it from the host."""
+    tmp_path = tmp_path_factory.mktemp("ways")  # short: sockets are in there
+    repo = Repo(tmp_path / "repo")
+    repo.create()
+    repo.write("file", "one")
+    repo.commit("one")
+    lab = tmp_path / "lab"
+    assert main.main(["init", str(lab), "--repository", str(repo.path)]) == 0
+    (lab / "my.toml").write_text(SUBJECT.format(disk))
+    (lab / "script").write_text(script)
+    text = f'repository = "../repo"\nrecipe = "my.toml"\n[test]\nscript = "script"\nrun = "{run}"\n'
+    (lab / "lab.toml").write_text(f"{text}silence = 100\ntimeout = 200\n[vm.ta]\n")
+    doit(lab, "test:HEAD", code=None)
+    (path,) = (lab / "cache" / "artifacts" / "verdict").glob("*/verdict.json")
+    found = json.loads(path.read_text())
+    assert found["outcome"] == outcome, found
+    assert found["reason"].startswith(reason), found
+
+
+THROUGH = """
+repository = "demo"
+recipe = "demo"
+[install]
+through = "build"
+base = "../root.img"
+[options]
+kenv = "test=libctest"
+[vm.ta]
+"""
+
+
+def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """World and kernel onto a clone of a base root; the base and its kernel stay as they are."""
+    tmp_path = tmp_path_factory.mktemp("through")
+    base, lab = tmp_path / "root.img", tmp_path / "lab"
+    (tmp_path / "tree" / "boot" / "kernel").mkdir(parents=True)
+    (tmp_path / "tree" / "boot" / "kernel" / "kernel").write_text("known to be good")
+    _image(base, tmp_path / "tree", "64M")
+    before = digest.of_file(base, base.stat().st_size)
+    assert main.main(["init", str(lab)]) == 0
+    (lab / "lab.toml").write_text(THROUGH + MACHINE.format(disk))
+    try:
+        said = doit(lab, "test:HEAD:ta")
+        assert said.lines("through vm build, onto"), said.text
+        assert said.lines("good: all tests passed")
+        (made,) = Store(lab / "cache").all("install")
+        tree = lab / "cache" / "layers" / made.stack[0] / "t"
+        shown = _inside(lab, tree / "disk.qcow2", "cat /x/boot/kernel/kernel; ls /x/boot /x/bin")
+        assert "known to be good" in shown
+        assert f"kernel.{made.commit[:12]}" in shown
+        assert "uname" in shown
+        assert digest.of_file(base, base.stat().st_size) == before
+        assert not doit(lab, "install:HEAD:ta").lines("through vm")
+
+        (lab / "cache" / "artifacts" / "install" / made.key / "manifest.json").unlink()
+        with subprocess.Popen(
+            [sys.executable, "-m", "doit", "install:HEAD:ta"], cwd=lab, env=environment(),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as install:  # fmt: skip
+            logs = lab / "cache" / "logs"
+            wait_for(lambda: len(list(logs.glob("install-*"))) > 1, seconds=120)
+            os.kill(vm._pid(lab / "cache" / "vm" / "build"), signal.SIGKILL)
+            text, _ = install.communicate()
+        assert "was lost while it installed" in text, text
+        assert not Store(lab / "cache").all("install")
+
+        (tmp_path / "tree" / "filler").write_bytes(bytes(900 << 10))
+        base.unlink()
+        _image(base, tmp_path / "tree", "1400K")
+        said = doit(lab, "install:HEAD:ta", code=3)
+        assert "no room on the root disk" in said.text, said.text
+        assert "hint: a larger base" in said.text
+        assert doit(lab, "ssh", "build", "mount").lines("/run/lab") == []
+    finally:
+        doit(lab, "down:build", code=None)
+
+
+def _image(path: Path, tree: Path, size: str) -> None:
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, path, size], check=True)
+
+
+def _inside(lab: Path, image: Path, command: str) -> str:
+    """What a command says of a disk, mounted at /x in the machine."""
+    state = lab / "cache" / "vm" / "build"
+    plug.plug(state, "seen", image, form="qcow2", read_only=True)
+    find = (
+        f"{plug.FIND}mkdir -p /x; mount -o ro $(find_disk seen) /x && {{ {command}; }}; umount /x"
+    )
+    said = doit(lab, "ssh", "build", find).text
+    plug.unplug(state, "seen")
+    return said

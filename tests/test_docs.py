@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import environment, programs
 
-from labtasks import events, kinds, main, recipe, reference
+from labtasks import events, kinds, main, recipe, reference, session
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
@@ -209,6 +209,9 @@ def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
         recipe.Abi,
         recipe.Boot,
         recipe.Guest,
+        recipe.Disk,
+        session.Shell,
+        session.Login,
         events.ConsoleRules,
     ],
 )
@@ -229,6 +232,9 @@ def test_no_key_is_made_up() -> None:
             recipe.Abi,
             recipe.Boot,
             recipe.Guest,
+            recipe.Disk,
+            session.Shell,
+            session.Login,
             events.ConsoleRules,
         )
         for field in structure.__struct_fields__
