@@ -377,7 +377,7 @@ class Hunt:
                 seconds=round(time.monotonic() - started, 3),
             )
         )
-        if not same and self._believed and commit.id in self.begin.goods:
+        if not same and self._believed and commit.id in (*self.begin.goods, self.begin.bad):
             raise UserError(
                 f"{commit.short} is not {self.begin.terms.word(wanted)}: {found.reason}",
                 hint="--trust-ends took that for granted; begin without it, or further back",

@@ -88,7 +88,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         opened.append(journal)
         if not journal.events:
             fixed = settings.pop("fixed", False)
-            journal.add(Start(goods=(ids[0],), bad=ids[-1], vm="test", fixed=fixed))
+            options = {"ends": "believed"} if settings.pop("believed", False) else {}
+            journal.add(
+                Start(goods=(ids[0],), bad=ids[-1], vm="test", fixed=fixed, options=options)
+            )
         decider = Decider(terms=journal.state.begun().terms, repeats=settings.pop("repeats", 1))
         found = Hunt(
             lab=lab, store=Store(lab.cache), journal=journal, prober=table, decider=decider,
@@ -120,6 +123,23 @@ def test_an_end_that_is_not_what_was_said_is_refused(make):
         hunt.run()
     hunt, _, _ = make(lambda _number, _world: Outcome.BAD)
     with pytest.raises(UserError, match="is not good"):
+        hunt.run()
+
+
+def test_ends_that_are_believed_are_not_tested_before_the_proof(make):
+    hunt, table, ids = make(from_number(7), believed=True)
+    state = hunt.run()
+    assert state.culprit.commits == (ids[7],)
+    assert [p.agrees for p in state.proofs] == [True, True]
+    assert not {0, COMMITS - 1} & set(table.asked)
+
+
+def test_the_proof_finds_out_that_an_end_was_not_to_be_believed(make):
+    hunt, _, _ = make(lambda _number, _world: Outcome.BAD, believed=True)
+    with pytest.raises(UserError, match="is not good"):
+        hunt.run()
+    hunt, _, _ = make(lambda _number, _world: Outcome.GOOD, believed=True)
+    with pytest.raises(UserError, match="is not bad"):
         hunt.run()
 
 

@@ -139,3 +139,26 @@ def test_stop_climbs_the_ladder(monkeypatch):
     process.stop(child.pid)
     assert child.wait(timeout=5) == -signal.SIGKILL
     child.stdout.close()
+
+
+def test_a_dialogue_answers_line_by_line():
+    talk = process.Dialogue(["sed", "-u", "s/^/said /"], {})
+    lines = [b"x" * 100 + b"%d" % n for n in range(5000)]  # more than pipes hold
+    assert talk.ask(lines) == [b"said " + line for line in lines]
+    assert talk.ask([]) == []
+    assert talk.ours
+
+
+def test_a_dialogue_whose_command_ended_says_no_more():
+    talk = process.Dialogue(["sed", "-u", "2q"], {})
+    assert talk.ask([b"a", b"b", b"c"]) == [b"a", b"b"]
+    assert talk.ask([b"d"]) == []
+
+
+def test_a_dialogue_belongs_to_the_process_that_began_it():
+    talk = process.Dialogue(["cat"], {})
+    child = os.fork()
+    if not child:
+        os._exit(int(talk.ours))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert talk.ask([b"still here"]) == [b"still here"]

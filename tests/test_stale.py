@@ -7,13 +7,15 @@ with a clean build of itself.
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import Repo
 
-from labtasks import key
+from labtasks import builder, key
 from labtasks.error import UserError
 from labtasks.git import Repository, TreeId
 from labtasks.lab import load
@@ -190,3 +192,32 @@ def test_a_tree_that_git_has_not_is_no_empty_difference(repo):
     for pair in ((TreeId("1" * 40), one), (one, TreeId("1" * 40))):
         with pytest.raises(UserError, match="git has no tree"):
             found.diff(*pair)
+
+
+@pytest.mark.skipif(not shutil.which("bmake"), reason="bmake is not installed")
+def test_a_make_that_compares_whole_seconds(make_lab, repo):
+    """The second build begins in the second in which the first one ended."""
+    repo.write("Makefile", "all: $(O)/k\n$(O)/k: a b\n\tcat a b > $(O)/k\n")
+    repo.write("a", "one\n")
+    repo.write("b", "same\n")
+    repo.commit("one", tag="one")
+    repo.write("a", "two\n")
+    repo.commit("two", tag="two")
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE.replace("make -j{jobs}", "bmake"))
+    said = lab.doit("kernel:one", "kernel:two")
+    assert said.rung("kernel", repo.short("two")) == "incremental"
+    lab.doit("verify", "kernel:two")
+
+
+def test_what_a_build_wrote_ages_by_one_second(tmp_path):
+    now = time.time_ns()
+    for name, age in (("old", 5), ("new", 0)):
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, ns=(now - age * 10**9,) * 2)
+    (tmp_path / "twin").hardlink_to(tmp_path / "new")
+    (tmp_path / "link").symlink_to("nowhere")
+    builder.aged(tmp_path, now - 3 * 10**9)
+    ages = {p.name: (now - p.lstat().st_mtime_ns) / 10**9 for p in tmp_path.iterdir()}
+    assert (ages["old"], ages["new"], ages["twin"]) == (5, 1, 1)
+    assert ages["link"] == pytest.approx(1, abs=0.5)
