@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent / "labtasks"
-ERRORS = {"UserError", "InfraError", "BuildError", "LabError"}
+ERRORS = {"UserError", "InfraError", "LostError", "BuildError", "LabError"}
 
 HEAD = """\
 # Every refusal, and its hint

@@ -17,6 +17,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     candidate reuse                how much work may be skipped: the ladder, the cheapest base
     namespace processor builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
+    reach site guest parcel listing guest_disk remote_folder remote_script guest_tools
+                                   the same on another machine, virtual or not
     attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result
     events console judge           a serial console as named events, and what they come to

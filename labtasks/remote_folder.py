@@ -21,7 +21,7 @@ from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT, Kind, Mount
 from labtasks.remote_script import CLEAR, COPIES, FOLDERS, HELLO, KEEP, OPEN, TRY
-from labtasks.site import Site
+from labtasks.site import GROUP, Site
 from labtasks.ssh import shell
 
 BOOT = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.boottime"
@@ -61,7 +61,7 @@ class RemoteFolder(Site):
         return self._inside(text, "")
 
     def step(self, text: str) -> str:
-        return self._inside(text, f'echo "$$ $({BOOT})" >{self.build}/step && ')
+        return self._inside(text, f'echo {GROUP} "$({BOOT})" >{self.build}/step && ')
 
     def _inside(self, text: str, lead: str) -> str:
         if self.kind == "none":
@@ -137,7 +137,7 @@ def reached(lab: Lab, name: str) -> RemoteFolder:
     """
     to, about = reach.remote(lab, name), lab.ssh(name)
     folder = about.folder.removeprefix("~/")
-    proofs = "".join(_proof(kind) for kind in ("root", "user"))
+    proofs = "".join(_proof(kind) for kind in _KINDS)
     names = f"folder={shlex.quote(folder)}\nlab={_mark(lab, name)}\n"
     answer = ssh.query(to, shell(names + HELLO + proofs + 'echo "kind $kind"\n'), timeout=60)
     if answer.code:

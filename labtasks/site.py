@@ -20,6 +20,10 @@ STEP = "/var/run/labtasks.step"
 """Holds the process group of what runs for us; a folder that no restart survives."""
 
 
+GROUP = "$(ps -o pgid= -p $$ 2>/dev/null || echo $$)"
+"""The process group of a shell; where there is no ps, the login shell is trusted to have gone."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Site(ABC):
     """One machine, given to one build. `what` it is called, `cpus` it has, and the commands' way
@@ -53,7 +57,7 @@ class Site(ABC):
 
     def step(self, text: str) -> str:
         """As `within`, for a command that `close` ends if it still runs."""
-        return self.within(f"echo $$ >{STEP}; {text}")
+        return self.within(f"echo {GROUP} >{STEP}; {text}")
 
     @abstractmethod
     def freeze(self) -> None:

@@ -14,6 +14,8 @@ import pytest
 from conftest import Lab, World, needs, processes, wait_for
 from sshd import Sshd
 
+from labtasks.lab import load
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Sshd]:
@@ -158,5 +160,6 @@ def test_settings(make_lab: Callable[..., Lab], tmp_path: Path) -> None:
     lab.configure(**{"ssh.big": {"host": "x", "prot": 9}})
     assert "unknown key 'prot' in [ssh" in lab.doit("build:base", code=3).text
     lab.configure(**{"ssh.big": {"host": "x"}})
+    assert load(lab.directory).built_by("big").settings.builder == "ssh:big"  # as eitri asks
     said = lab.doit("builder=bigg", "build:base", code=3).text
     assert "no builder is called 'bigg'\n  hint: did you mean 'big'?" in said
