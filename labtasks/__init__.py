@@ -18,7 +18,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     namespace processor builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
     attempt doubt failure          one build: run, disbelieved, sealed; its log
-    objfs artifact boot            export what was built; the whole pipeline; start the result
+    objfs artifact                 export what was built; the whole pipeline
     events console judge           a serial console as named events, and what they come to
     watch verdict trial            boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
