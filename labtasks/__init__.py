@@ -20,7 +20,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     reach site guest parcel listing guest_disk remote_folder remote_script guest_tools
                                    the same on another machine, virtual or not
     attempt doubt failure          one build: run, disbelieved, sealed; its log
-    objfs artifact boot            export what was built; the whole pipeline; start the result
+    objfs artifact                 export what was built; the whole pipeline
     events console judge           a serial console as named events, and what they come to
     base plug through              install onto a clone of a base root, in a machine
     session typist                 a shell or a login as data; a script typed at a prompt

@@ -75,7 +75,7 @@ class Ahead:
         tasks = [f"install:{commit.id}:{self.prober.vm}" for commit in commits]
         return [
             sys.executable, "-m", "doit", "--continue", f"world={word}", "force=yes",
-            f"builder={self.prober.lab.settings.builder}", *tasks,
+            f"builder={self.prober.lab.builder_name}", *tasks,
         ]  # fmt: skip
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from labtasks import gitlog, process
-from labtasks.error import LabError, UserError, say
+from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
 from labtasks.lab import Lab
@@ -62,6 +62,10 @@ class Bisect(LabCommand):
         try:
             session = open_session()
             return _answer(session, options, words)
+        except InfraError as error:
+            sys.stderr.write(f"ERROR: the host failed: {error}\n")
+            sys.stderr.write("nothing is concluded from that: `doit bisect` goes on here\n")
+            return 3
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
             return 3
@@ -124,17 +128,14 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
             "repeats": options["repeats"],
             **({"ends": "believed"} if options["trust_ends"] else {}),
             "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
+            "builder": session.lab.builder_name,
         },
     )
     under_way = journal.state
     same = under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start
     if same and not under_way.end:
         return
-    if under_way.start and not under_way.end and not under_way.culprit:
-        ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
-        raise UserError(
-            f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
-        )
+    _refuse_another(under_way)
     if start.bad in start.goods:
         raise UserError("good and bad are one commit", hint="name two")
     if not repository.between(start.bad, start.goods, first_parent=start.first_parent):
@@ -147,7 +148,17 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
     journal.add(start)
 
 
+def _refuse_another(under_way: State) -> None:
+    """Nobody loses a search that is under way without saying so. Raises UserError."""
+    if under_way.start and not under_way.end and not under_way.culprit:
+        ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
+        raise UserError(
+            f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
+        )
+
+
 def _replay(session: Session, journal: Journal, path: Path, options: Any) -> None:
+    _refuse_another(journal.state)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -212,7 +223,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
             f"the bisect has ended: {journal.state.end.reason}",
             hint="`doit bisect --good REF --bad REF` begins another",
         )
-    lab = _with_test(session.lab, begin.test)
+    lab = _with_test(_built_as_begun(session, begin), begin.test)
     world = begin.options.get("world") or lab.settings.world or begin.goods[0]
     prober = Prober(
         lab=lab,
@@ -264,6 +275,20 @@ def _repeats(begin: Start) -> int:
     if not text.isdecimal() or not int(text):
         raise UserError(f"--repeats {text}", hint="a number of runs, or auto")
     return int(text)
+
+
+def _built_as_begun(session: Session, begin: Start) -> Lab:
+    """The lab with the builder that the bisect began with, whatever lab.toml says by now; another
+    only by the word of who goes on. Raises UserError for a builder that is there no more.
+    """
+    lab, began = session.lab, begin.options.get("builder", "")
+    if not began or began == lab.builder_name:
+        return lab
+    if session.options.builder:
+        say(f"bisect: {lab.builder_name} builds from here on; {began} did so far")
+        return lab
+    say(f"bisect: {began} builds, as when it began; builder={lab.builder_name} would change that")
+    return lab.built_by(began)
 
 
 def _with_test(lab: Lab, script: str) -> Lab:

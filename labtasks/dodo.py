@@ -42,7 +42,7 @@ def task_test() -> Tasks:
 
 
 def task_boot() -> Tasks:
-    return tasks("boot", "start what was built and wait for its success line")
+    return tasks("boot", "boot what was installed, now, and keep no verdict (boot:<ref>:<vm>)")
 
 
 def task_up() -> Tasks:

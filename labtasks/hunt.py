@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from labtasks import choice, graph, key, live, proof, prospect
 from labtasks.ahead import Ahead
 from labtasks.digest import Digest
-from labtasks.error import UserError, say
+from labtasks.error import InfraError, UserError, say
 from labtasks.flaky import Series
 from labtasks.git import Commit, CommitId
 from labtasks.graph import Graph
@@ -31,6 +31,9 @@ from labtasks.search import Search, Verdict
 from labtasks.series import Decider
 from labtasks.store import Store
 from labtasks.view import View
+
+_RECOVERS = 5.0
+"""Seconds after which a host that failed is asked again."""
 
 
 @dataclass(kw_only=True)
@@ -290,7 +293,12 @@ class Hunt:
 
     def _probed(self, commit: Commit, number: int) -> Finding:
         """One run of a commit; later forecasts know what it built and how long it took."""
-        found = self.prober.probe(commit, again=number)
+        try:
+            found = self.prober.probe(commit, again=number)
+        except InfraError as error:  # says nothing of the commit: a host may come to itself
+            say(f"  the host failed: {error.message}; once more")
+            time.sleep(_RECOVERS)
+            found = self.prober.probe(commit, again=number)
         if found.kernel:
             self.forecast.learn(found.kernel)
         self.forecast.test_seconds = found.test_seconds or self.forecast.test_seconds

@@ -12,8 +12,6 @@ import os
 import time
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -47,7 +45,7 @@ def read(path: Path) -> tuple[AnyEvent, ...]:
 _decoder = msgspec.json.Decoder(AnyEvent)
 
 
-class Journal:
+class Journal(contextlib.AbstractContextManager["Journal"]):
     """A journal open for writing, locked until it is closed or this process ends, however it
     ends. A context manager. Raises UserError when another process writes.
     """
@@ -88,15 +86,7 @@ class Journal:
                 hint="`doit bisect --status` shows how far it is; two cannot search at once",
             ) from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     @property

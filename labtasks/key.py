@@ -123,7 +123,7 @@ def machine_of(lab: Lab, vm: str) -> Inputs:
     """The machine that boots it: the recipe's text, and what lab.toml changes of it."""
     guest, chosen = lab.recipe.machine, lab.vm(vm)
     fields = msgspec.structs.asdict(guest) if guest else {}
-    own = ("memory", "cpus", "accel", "arguments")
+    own = ("memory", "cpus", "arguments")
     return (
         *((f"machine {name}", str(value)) for name, value in fields.items()),
         *((f"vm {name}", str(getattr(chosen, name))) for name in own),

@@ -11,7 +11,8 @@ from labtasks.key import Kind
 
 KINDS = get_args(Kind)
 MACHINES = ("up", "down")
-TASKS = (*KINDS, "boot", "test", *MACHINES)
+RUNS = ("test", "boot")
+TASKS = (*KINDS, *RUNS, *MACHINES)
 
-ON_A_VM = ("install", "test")
+ON_A_VM = ("install", *RUNS)
 """Tasks whose name ends with a VM's."""

@@ -264,6 +264,11 @@ class Lab:
         return self.vm(self.builder_vm).system if self.builder_vm else platform.system()
 
     @property
+    def builder_name(self) -> str:
+        """Where it is built, as `builder=` has it: local, or a machine's name."""
+        return self.settings.builder.partition(":")[2] or self.settings.builder
+
+    @property
     def vms(self) -> dict[str, Vm]:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
         return self.settings.vm or {"test": Vm()}

@@ -6,6 +6,7 @@ does nothing, and `doit list` needs neither git nor a network.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from doit import doit_cmd
 from doit.cmd_base import Command, DodoTaskLoader
-from doit.cmdparse import CmdParseError
+from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from labtasks import config, kinds, lab, process, tasks
@@ -25,9 +26,20 @@ _HELP = {
     "help": "what this command takes",
 }  # fmt: skip
 
+_DIRECTORY = {
+    "name": "cwdPath", "short": "d", "long": "dir", "type": str, "default": "",
+    "help": "the lab's directory, instead of this one",
+}  # fmt: skip
+
 
 class LabCommand(Command):  # type: ignore[misc]
-    """A command whose --help answers: doit itself only knows `doit help <command>`."""
+    """A command whose --help answers: doit itself only knows `doit help <command>`. Its lab is that
+    of --dir, or of the working directory.
+    """
+
+    def get_options(self) -> list[CmdOption]:
+        """Doit's hook."""
+        return [*super().get_options(), CmdOption(_DIRECTORY)]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Doit's hook. What follows a machine's name is not for doit."""
@@ -35,7 +47,7 @@ class LabCommand(Command):  # type: ignore[misc]
             sys.stdout.write(f"{self.help()}\n")
             return 0
         try:
-            self.cmdparser.parse(in_args)
+            said, _ = self.cmdparser.parse(in_args)
         except CmdParseError as error:
             text = (
                 str(error).partition(" (parsing options")[0].removeprefix("Error parsing Command: ")
@@ -44,6 +56,13 @@ class LabCommand(Command):  # type: ignore[misc]
             word = next((one for one in text.split() if one.startswith("--")), "")
             sys.stderr.write(f"ERROR: {self.name}: {text}\n  hint: {config.nearest(word, known)}\n")
             return 3
+        asked = {**self.opt_vals, **({"cwdPath": said["cwdPath"]} if said["cwdPath"] else {})}
+        where = asked.get("cwdPath") or os.path.dirname(asked.get("dodoFile") or "")  # noqa: PTH120
+        try:
+            os.chdir(where or ".")
+        except OSError as error:
+            sys.stderr.write(f"ERROR: {where}: {error.strerror}\n  hint: a lab's directory\n")
+            return 3
         return int(super().parse_execute(in_args))
 
 
@@ -51,6 +70,14 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
     """dodo.py of a lab, with a task for every `kind:ref` on the command line."""
 
     cmd_options = (*DodoTaskLoader.cmd_options, _HELP)
+
+    def __init__(self) -> None:
+        super().__init__()
+        if "" in sys.argv[1:]:  # doit looks at each word's first letter before it asks anybody
+            sys.stderr.write(
+                "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
+            )
+            raise SystemExit(3)
 
     def setup(self, opt_values: Any) -> None:
         """Doit's hook, before dodo.py is read."""

@@ -139,8 +139,9 @@ class State:
         """The same as git would have it. Raises UserError when there was no start."""
         begin = self.begun()
         ends = [(begin.bad, Verdict.BAD), *((good, Verdict.GOOD) for good in begin.goods)]
+        found = ((told.commit, told.verdict) for told in self.told)
         return GitLog(
-            told=(*ends, *((told.commit, told.verdict) for told in self.told)),
+            told=(*ends, *(told for told in found if told not in ends)),
             terms=begin.terms,
             first_parent=begin.first_parent,
             paths=begin.paths,

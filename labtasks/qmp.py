@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import re
 import socket
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from labtasks.error import InfraError, LostError
 
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)")
 
 
-class Monitor:
+class Monitor(AbstractContextManager["Monitor"]):
     """A connection to a machine's monitor. Everything in it raises InfraError when QEMU is not
     there, does not answer within `timeout` seconds, or refuses.
     """
@@ -40,15 +40,7 @@ class Monitor:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -89,16 +89,6 @@ class Abi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     compatible: bool = False
 
 
-class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the result is started: commands, and what its console must show. `timeout` in seconds."""
-
-    command: str
-    success: str
-    steps: tuple[str, ...] = ()
-    failure: str = ""
-    timeout: float = 60.0
-
-
 class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The machine that boots what was installed: files below `{root}`, `{boot}` and `{run}`.
 
@@ -150,7 +140,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     env: dict[str, str] = {}
     files: dict[str, str] = {}
     abi: Abi = Abi()
-    boot: Boot | None = None
     console: events.ConsoleRules = events.ConsoleRules()
     shell: session.Shell | None = None
     ssh: session.Login | None = None
@@ -177,7 +166,6 @@ class Bound:
     files: Mapping[str, str]
     errors: tuple[str, ...]
     abi: Abi
-    boot: Boot | None
     console: events.ConsoleRules
     machine: Guest | None
     shell: session.Shell | None
@@ -213,10 +201,8 @@ def load(path: Path) -> Recipe:
     for kind, part in parts.items():
         if part is not None:
             _check_part(path, kind, part)
-    patterns = [recipe.boot.success, recipe.boot.failure] if recipe.boot else []
-    if recipe.abi.version:
-        patterns.append(recipe.abi.version.pattern)
-    for pattern in (*recipe.errors, *recipe.abi.errors, *patterns):
+    version = [recipe.abi.version.pattern] if recipe.abi.version else []
+    for pattern in (*recipe.errors, *recipe.abi.errors, *version):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -275,13 +261,6 @@ def bind(
             raise UserError(f"{path}: checks_commands is {checks!r}", hint="yes or no")
         return Part(**lists, checks_commands=checks)
 
-    def boot(found: Boot) -> Boot:
-        return msgspec.structs.replace(
-            found,
-            command=fill(found.command, names, path),
-            steps=tuple(fill(t, names, path) for t in found.steps),
-        )
-
     def guest(found: Guest) -> Guest:
         texts = {
             field: fill(getattr(found, field), names, path)
@@ -313,7 +292,6 @@ def bind(
         files={**recipe.files, **files},
         errors=recipe.errors,
         abi=abi(recipe.abi),
-        boot=boot(recipe.boot) if recipe.boot else None,
         console=recipe.console,
         machine=guest(recipe.machine) if recipe.machine else None,
         shell=recipe.shell and session.filled(recipe.shell, lambda t: fill(t, names, path)),

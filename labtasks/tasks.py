@@ -22,7 +22,7 @@ from labtasks.digest import Key
 from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit
 from labtasks.key import Kind, Wanted, World
-from labtasks.kinds import MACHINES, ON_A_VM
+from labtasks.kinds import MACHINES, ON_A_VM, RUNS
 from labtasks.lab import Lab, load
 from labtasks.store import Store, gone
 
@@ -128,13 +128,7 @@ class Session:
         if kind in ON_A_VM:
             self._ask_on(kind, ref)
             return
-        want = self.want("build" if kind == "boot" else kind, ref)
-        if kind == "boot":
-            below = self._add(want, want.commit.short)
-            boot = (run_boot, [self.lab.directory, want.commit.id, self.options])
-            self._task("boot", ref, actions=[boot], task_dep=[below], uptodate=[False])
-        else:
-            self._add(want, ref)
+        self._add(self.want(kind, ref), ref)
 
     def on_vm(self, text: str) -> tuple[str, str]:
         """Ref and VM of `ref:vm`; the only VM of a lab need not be named. Raises UserError."""
@@ -153,9 +147,9 @@ class Session:
         installed = self._add(want, text)
         task = self.tasks["install"][text]
         task["task_dep"] = [*below, *task["task_dep"]]
-        if kind == "test":
-            test = (run_test, [self.lab.directory, want.commit.id, vm, self.options])
-            self._task("test", text, actions=[test], task_dep=[installed], uptodate=[False])
+        if kind in RUNS:
+            actions = [(run_test, [self.lab.directory, kind, want.commit.id, vm, self.options])]
+            self._task(kind, text, actions=actions, task_dep=[installed], uptodate=[False])
 
     def _add(self, want: Wanted, ref: str) -> str:
         """The task of an artifact. Two names of one artifact are one task and an alias of it:
@@ -244,22 +238,6 @@ def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFaile
     return guarded(directory, options, work)
 
 
-def run_boot(directory: Path, commit: str, options: Options) -> TaskFailed | None:
-    """Action: boot a build that is in the store."""
-    from labtasks import artifact, boot  # noqa: PLC0415
-
-    def work(session: Session) -> None:
-        want = session.want("build", commit)
-        build = artifact.produce(session.lab, session.store, want, request(session))
-        found = boot.boot(session.lab, session.store, want, build, echo=options.echo)
-        said = f"boot:{want.commit.short}: {found.line} ({found.seconds:.1f} s)"
-        if not found.success:
-            raise UserError(f"{said}: no success", hint=f"the console is {found.console}")
-        say(said)
-
-    return guarded(directory, options, work)
-
-
 def run_machine(directory: Path, kind: str, name: str, options: Options) -> TaskFailed | None:
     """Action: bring a virtual machine up or down."""
     from labtasks import vm  # noqa: PLC0415
@@ -271,17 +249,22 @@ def run_machine(directory: Path, kind: str, name: str, options: Options) -> Task
     return guarded(directory, options, work)
 
 
-def run_test(directory: Path, commit: str, vm: str, options: Options) -> TaskFailed | None:
-    """Action: boot what was installed, and judge it. Any verdict but good fails the task."""
+def run_test(
+    directory: Path, kind: str, commit: str, vm: str, options: Options
+) -> TaskFailed | None:
+    """Action: boot what was installed, and judge it: a `test`, whose verdict is kept and given
+    again, or a `boot` now, whatever is known. Any outcome but good fails the task.
+    """
     from labtasks import trial  # noqa: PLC0415
 
     def work(session: Session) -> None:
         want = session.want("install", commit)
-        verdict = trial.verdict_on(session.lab, session.store, want, vm, request(session))
-        said = f"test:{want.commit.short}:{vm}: {verdict.outcome}: {verdict.reason}"
-        if verdict.outcome != "good":
-            raise UserError(said, hint=f"the console is {verdict.console}")
-        say(f"{said} ({verdict.seconds:.1f} s)")
+        run = trial.verdict_on if kind == "test" else trial.boot
+        found = run(session.lab, session.store, want, vm, request(session))
+        said = f"{kind}:{want.commit.short}:{vm}: {found.outcome}: {found.reason}"
+        if found.outcome != "good":
+            raise UserError(said, hint=f"the console is {found.console}")
+        say(f"{said} ({found.seconds:.1f} s)")
 
     return guarded(directory, options, work)
 

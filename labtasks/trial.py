@@ -58,14 +58,7 @@ def verdict_on(
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
     """
-    guest = lab.recipe.machine
-    if guest is None:
-        raise UserError(
-            f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
-        )
-    failure_wanted = described(lab.settings.test.bad, lab.settings.test.text)
-    _ = lab.script  # refused before anything is built, if it is not there
-    errand.refuse(lab)
+    _machine_of(lab)
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
@@ -74,12 +67,7 @@ def verdict_on(
         found = verdict.get(store, key)
         if found and (found.outcome is Outcome.GOOD or not request.retry):
             return found
-        trial = Trial(
-            lab=lab, store=store, guest=guest, vm=vm, root=_tree(store, root),
-            boot=_tree(store, install), sha=want.commit.short,
-            uses=tuple(one.stack[0] for one in (install, root) if one),
-            wanted=failure_wanted, echo=request.echo,
-        )  # fmt: skip
+        trial = _trial(lab, store, want, vm, install, root, echo=request.echo)
         runs: list[Run] = []
         while len(runs) < lab.settings.test.repeats:
             runs.append(trial.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
@@ -102,6 +90,40 @@ def verdict_on(
                 finished=time.time(),
             ),
         )
+
+
+def boot(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Run:
+    """Boot an installed kernel now, whatever is known of it; its verdict is not kept, its console
+    is, as a log. Raises as `verdict_on`.
+    """
+    _machine_of(lab)
+    install, root = installed(lab, store, want, request)
+    trial = _trial(lab, store, want, vm, install, root, echo=request.echo)
+    return trial.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
+
+
+def _machine_of(lab: Lab) -> Guest:
+    """What boots, refused before anything is built if a test cannot be what lab.toml says."""
+    if lab.recipe.machine is None:
+        raise UserError(
+            f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
+        )
+    described(lab.settings.test.bad, lab.settings.test.text)
+    _ = lab.script
+    errand.refuse(lab)
+    return lab.recipe.machine
+
+
+def _trial(
+    lab: Lab, store: Store, want: Wanted, vm: str, install: Manifest, root: Manifest | None,
+    *, echo: bool,
+) -> Trial:  # fmt: skip
+    return Trial(
+        lab=lab, store=store, guest=_machine_of(lab), vm=vm, root=_tree(store, root),
+        boot=_tree(store, install), sha=want.commit.short,
+        uses=tuple(one.stack[0] for one in (install, root) if one),
+        wanted=described(lab.settings.test.bad, lab.settings.test.text), echo=echo,
+    )  # fmt: skip
 
 
 def installed(

@@ -70,7 +70,7 @@ def inputs_of(
         ("root", root.digest if root else ""),
         ("install", install.digest),
         *machine_of(lab, vm),
-        *_emulator(lab),
+        *_emulator(lab, vm),
         ("console", msgspec.json.encode(lab.recipe.console, order="sorted").decode()),
         ("script", digest.of_bytes(lab.script.encode())),
         ("bad", " ".join(test.bad)),
@@ -98,14 +98,20 @@ def _way(lab: Lab) -> Inputs:
     )
 
 
-def _emulator(lab: Lab) -> Inputs:
-    """What runs the machine: which QEMU, and the firmware by content. Raises UserError."""
+def _emulator(lab: Lab, vm: str) -> Inputs:
+    """What runs the machine: which QEMU, by which accelerator (what "auto" came to: it decides the
+    guest's processor, and its timing), and the firmware by content. Raises UserError.
+    """
     guest = lab.recipe.machine
     if guest is None:
         return ()
     firmware = Path(guest.firmware)
     content = digest.of_bytes(firmware.read_bytes()) if firmware.is_file() else ""
-    return (("emulator", accelerator.version(guest.arch)), ("firmware", content))
+    return (
+        ("emulator", accelerator.version(guest.arch)),
+        ("accelerator", accelerator.choose(lab.vm(vm).accel, guest.arch)),
+        ("firmware", content),
+    )
 
 
 def key_of(inputs: Inputs) -> Key:

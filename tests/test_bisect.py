@@ -95,6 +95,26 @@ def test_git_takes_the_log_and_agrees(lab, tmp_path):
     assert CULPRIT in said.stdout
 
 
+def test_a_log_says_each_thing_once(lab):
+    lines = [line for line in doit(lab, "bisect", "--log").stdout.splitlines() if line[0] != "#"]
+    assert len(lines) == len(set(lines))
+
+
+def test_a_log_replaces_no_bisect_that_is_under_way(lab, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(doit(lab, "bisect", "--log").stdout)
+    assert doit(lab, "bisect", "--undo").returncode == 0
+    before = journal.read(lab / "cache" / "bisect" / "journal")
+    ran = doit(lab, "bisect", "--replay", str(log))
+    assert ran.returncode == 3
+    assert "is under way\n  hint: `doit bisect` goes on, --reset gives it up" in ran.stderr
+    assert journal.read(lab / "cache" / "bisect" / "journal") == before
+    said = doit(lab, "bisect", "--status")
+    assert said.returncode == 1
+    assert "test and" in said.stdout
+    assert doit(lab, "bisect").returncode == 0
+
+
 def test_a_commit_that_does_not_build_is_skipped_for_git(lab):
     broken = git(lab, "log", "--format=%H", "--fixed-strings", f"--grep={BROKEN}", "bad").split()[0]
     codes = [doit(lab, "verdict", ref).returncode for ref in ("good", "bad", broken, "nowhere")]

@@ -85,8 +85,9 @@ def test_list_needs_neither_git_nor_a_repository(make_lab, tmp_path):
     (tmp_path / "bin").mkdir()
     listed = doit(lab.directory, "list", PATH=str(tmp_path / "bin"))
     assert listed.returncode == 0, listed.stderr
-    for kind in ("src", "toolchain", "world", "kernel", "build", "objfs", "boot"):
+    for kind in ("src", "toolchain", "world", "kernel", "build", "objfs"):
         assert f"{kind}:<ref>" in listed.stdout
+    assert "boot:<ref>:<vm>" in listed.stdout
 
 
 def test_git_missing(make_lab, tmp_path):

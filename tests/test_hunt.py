@@ -17,7 +17,7 @@ from conftest import environment
 
 from labtasks import hunt as hunts
 from labtasks import main
-from labtasks.error import UserError
+from labtasks.error import InfraError, UserError
 from labtasks.git import Commit
 from labtasks.hunt import Hunt
 from labtasks.journal import Journal
@@ -240,3 +240,36 @@ def test_what_cannot_matter_and_does_is_folded_no_more(make):
 def test_fixed_looks_for_what_mended_it(make):
     hunt, _, ids = make(lambda n, _world: Outcome.GOOD if n >= 3 else Outcome.BAD, fixed=True)
     assert hunt.run().culprit.commits == (ids[3],)
+
+
+def test_a_host_that_fails_now_and_then_is_asked_again(make, monkeypatch):
+    monkeypatch.setattr(hunts, "_RECOVERS", 0.0)
+    failures = iter([True, False, False, True] + [False] * 20)
+
+    def outcome(number: int, _world: object) -> Outcome:
+        if next(failures):
+            raise InfraError("qemu: a complaint that nobody knows")
+        return Outcome.BAD if number >= 5 else Outcome.GOOD
+
+    hunt, _, ids = make(outcome)
+    assert hunt.run().culprit.commits == (ids[5],)
+
+
+def test_a_host_that_fails_for_good_decides_nothing_and_the_bisect_goes_on_later(make, monkeypatch):
+    monkeypatch.setattr(hunts, "_RECOVERS", 0.0)
+    broken = []
+
+    def outcome(number: int, _world: object) -> Outcome:
+        if broken and 0 < number < COMMITS - 1:
+            raise InfraError("qemu: a complaint that nobody knows")
+        return Outcome.BAD if number >= 5 else Outcome.GOOD
+
+    broken.append(True)
+    hunt, table, ids = make(outcome)
+    with pytest.raises(InfraError, match="nobody knows"):
+        hunt.run()
+    assert [t.commit for t in hunt.state.told] == [ids[0], ids[-1]]
+    broken.clear()
+    asked = len(table.asked)
+    assert hunt.run().culprit.commits == (ids[5],)
+    assert 0 not in table.asked[asked:]

@@ -98,7 +98,7 @@ COMMANDS = [
     (["explain"], "of what", "doit explain kernel:HEAD"),
     (["explain", "kernel"], "takes KIND:REF", ""),
     (["verify", "objfs:HEAD"], "takes KIND:REF", ""),
-    (["boot:HEAD"], r"has no \[boot\]", "recipes.md"),
+    (["boot:HEAD"], r"has no install", "it has: world, kernel"),
 ]
 
 

@@ -1,0 +1,92 @@
+"""What a bisect began with holds when it goes on; and where a command's lab is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from labtasks import bisect_command, main
+from labtasks.error import UserError
+from labtasks.git import CommitId
+from labtasks.lab import load
+from labtasks.progress import Start
+from labtasks.store import Store
+from labtasks.tasks import Options, Session
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("begun") / "lab"
+    assert main.main(["init", str(directory)]) == 0
+    with (directory / "lab.toml").open("a") as file:
+        file.write('\n[vm.farm]\nimage = "farm.img"\n')
+    return directory
+
+
+def doit(where: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words], cwd=where, env=environment(), check=False,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def begun(builder: str) -> Start:
+    commit = CommitId("a" * 40)
+    return Start(goods=(commit,), bad=commit, options={"builder": builder})
+
+
+def session(lab: Path, builder: str = "") -> Session:
+    found = load(lab, builder=builder)
+    return Session(lab=found, store=Store(found.cache), options=Options(builder=builder))
+
+
+def test_the_builder_is_that_of_the_beginning(lab, capsys):
+    found = bisect_command._built_as_begun(session(lab), begun("farm"))
+    assert found.builder_name == "farm"
+    assert "farm builds, as when it began" in capsys.readouterr().out
+    assert bisect_command._built_as_begun(session(lab), begun("local")).builder_name == "local"
+    assert capsys.readouterr().out == ""
+
+
+def test_who_goes_on_may_name_another_builder(lab, capsys):
+    found = bisect_command._built_as_begun(session(lab, "farm"), begun("local"))
+    assert found.builder_name == "farm"
+    assert "farm builds from here on; local did so far" in capsys.readouterr().out
+
+
+def test_a_builder_that_is_there_no_more_is_refused(lab):
+    with pytest.raises(UserError, match="no builder is called 'gone'"):
+        bisect_command._built_as_begun(session(lab), begun("gone"))
+
+
+@pytest.mark.parametrize("words", [("",), ("run", ""), ("gc", ""), ("verdict", ""), ("ssh", "")])
+def test_an_empty_word_is_refused(lab, words):
+    ran = doit(lab, *words)
+    assert ran.returncode == 3
+    assert ran.stderr == "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-d", "{}", "status"), ("--dir", "{}", "gc", "--dry-run"), ("status", "-d", "{}"),
+        ("gc", "--dry-run", "--dir", "{}"), ("-f", "{}/dodo.py", "status"),
+    ],
+)  # fmt: skip
+def test_a_command_is_about_the_lab_it_is_told(lab, tmp_path, words):
+    other = tmp_path / "other"
+    assert main.main(["init", str(other)]) == 0
+    ran = doit(lab, *(word.format(other) for word in words))
+    assert ran.returncode == 0, ran.stderr
+    assert (other / "cache").exists()
+
+
+def test_a_directory_that_is_not_there_is_refused(lab):
+    ran = doit(lab, "status", "--dir", "/nowhere")
+    assert ran.returncode == 3
+    assert ran.stderr.startswith("ERROR: /nowhere: No such file")
+    assert "lab.toml" in doit(lab, "status", "--dir", "/").stderr
