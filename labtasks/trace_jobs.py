@@ -29,7 +29,7 @@ class Process:
 
     parent: Process | None
     cwd: list[bytes]  # one item, so that processes can share it (CLONE_FS); ends in a slash
-    fds: dict[bytes, bytes | None]  # what each descriptor was opened on; ends in a slash
+    fds: dict[int, bytes | None]  # what each descriptor was opened on; ends in a slash
     driver: bool = False  # whether the program it last executed is one
     reads: set[bytes] = field(default_factory=set)
     absent: set[bytes] = field(default_factory=set)
