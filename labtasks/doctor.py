@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import accelerator, key, namespace, process, qemu, ssh, tracing, vm
+from labtasks import accelerator, key, namespace, process, qemu, recorder, ssh, tracing, vm
 from labtasks.error import LabError
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -94,6 +94,14 @@ def _linux(lab: Lab) -> Iterator[Finding]:
             kind
         ],
         remedy="as root they always work; sysctl kernel.unprivileged_userns_clone=1 for others",
+        needed=False,
+    )
+    found, doubt = recorder.standing(), recorder.distrusted()
+    yield Finding(
+        what="bpf",
+        well=found.works,
+        said=f"not used for a day: {doubt}" if found.works and doubt else found.said,
+        remedy=found.remedy,
         needed=False,
     )
     works = tracing.strace_works(key.path_of(lab))
