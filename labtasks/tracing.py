@@ -45,6 +45,10 @@ def choose(setting: str, part: Part, path: str, strace: bool | None = None) -> s
     whether it has one.
     """
     if strace is not None:
+        if setting == "bpf":
+            raise UserError(
+                "in a machine BPF cannot watch a build", hint='set tracer = "auto" in lab.toml'
+            )
         best = "strace" if strace else "depend" if part.depends else "none"
         return best if setting == "auto" else setting
     if setting == "strace":
