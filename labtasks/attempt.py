@@ -199,7 +199,8 @@ class Attempt:
             raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
         error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
         if self.store.free_bytes() < 1 << 20 or "No space left on device" in error:
-            raise process.no_space(OSError(errno.ENOSPC, error, str(self.lab.cache)))
+            where = self.lab.settings.builder if self.lab.abroad else str(self.lab.cache)
+            raise process.no_space(OSError(errno.ENOSPC, error, where))
         if failure.killed(log):
             hint = "is there enough memory? lab.toml: jobs"
             raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)

@@ -92,6 +92,11 @@ class Names:
         vms = self.lab.settings.vm if self.lab else {}
         return [name for name, vm in vms.items() if vm.image]
 
+    @cached_property
+    def builders(self) -> list[str]:
+        """What `builder=` and eitri take."""
+        return ["local", *self.machines, *(self.lab.settings.ssh if self.lab else {})]
+
     def refs(self, typed: str) -> list[str]:
         """HEAD, branches and tags that begin as typed; commits where none does."""
         if self.lab is None:
@@ -146,7 +151,7 @@ def _sent(program: str, word: str, names: Names) -> Iterable[str]:
     if "=" in builder:
         return _values(word, names)
     if not slash:
-        return (f"{one}/" for one in ("local", *names.machines))
+        return (f"{one}/" for one in names.builders)
     refs = names.refs(rest)
     if program == "eitri":
         return (f"{builder}/{ref}" for ref in refs)
@@ -182,6 +187,8 @@ def _arguments(words: Sequence[str], word: str, names: Names) -> Iterable[str]:
         return names.refs(word) if given and given[0] in _BY_HAND else _BY_HAND
     if command == "verdict":
         return (names.vms if given else names.refs(word)) if len(given) < 2 else ()
+    if command == "ssh" and not given:
+        return names.builders[1:]
     return () if given else names.machines
 
 
@@ -204,7 +211,7 @@ def _values(word: str, names: Names) -> Iterable[str]:
     if key == "world":
         return (f"{key}={ref}" for ref in ("image", "own", *names.refs(typed)))
     if key == "builder":
-        return (f"{key}={one}" for one in ("local", *names.machines))
+        return (f"{key}={one}" for one in names.builders)
     return (f"{key}={one}" for one in ("yes", "no") if key in _SWITCHES)
 
 

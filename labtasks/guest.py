@@ -26,7 +26,6 @@ from labtasks.layer import Entry, LayerId
 from labtasks.process import Ended
 from labtasks.recipe import Places
 from labtasks.site import Site
-from labtasks.ssh import shell
 
 _SKEW = 2.0
 """Seconds by which the machine's clock may differ from the host's."""
@@ -62,7 +61,7 @@ class Guest(Workspace):
     _before: dict[str, str] = field(default_factory=dict)
     _sources: dict[str, str] = field(default_factory=dict)
     _strays: list[str] = field(default_factory=list)
-    _seen: dict[str, Path | None] = field(default_factory=dict)
+    _seen: dict[str, str] = field(default_factory=dict)
 
     def places(self) -> Places:
         return self.recipe.places
@@ -80,20 +79,23 @@ class Guest(Workspace):
                 hint='builder = "local", or a recipe without in_tree',
             )
         base = self._base()
-        self._check_clock()
-        self.site.open(self.scratch, self.layers, base[0] if base else None)
+        self._open(base[0] if base else None)
         trees, places = self.trees, self.places()
-        self._send_tree(trees.src, places.src, base[1].src if base else ())
-        if base is None:
-            self._send_tree((*trees.obj, *trees.flat, *trees.below), places.obj, ())
-        sent = [(name, self.scratch / "files" / name) for name in self.recipe.files]
-        parcel.send(self.site, sent, self.places().files, self.scratch)
-        self._before = self._under()
-        if trees.touch_src or trees.touch_obj:
-            self.site.run(_WAIT_PAST.format(int(trees.newest)))
+        whole = (*trees.obj, *trees.flat, *trees.below)
+        parcel.send(
+            self.site,
+            [
+                *self._differing(places.src, trees.src, base[1].src if base else ()),
+                *self._differing(places.obj, whole, whole if base else ()),
+                *((f"{places.files}/{n}", self.scratch / "files" / n) for n in self.recipe.files),
+            ],
+            self.scratch,
+        )
+        self._before = self._under() if whole else {}
         self.remove(trees.remove_obj, log)
-        self._each("touch -h -c", places.obj, trees.touch_obj)
-        self._each("touch -h -c", places.src, trees.touch_src)
+        wait = _WAIT_PAST.format(int(trees.newest))
+        self._each("touch -h -c", places.obj, trees.touch_obj, lead=wait)
+        self._each("touch -h -c", places.src, trees.touch_src, lead=wait)
         self.site.freeze()
         if not self.site.frozen:
             self._sources = self._listed(places.src)
@@ -111,13 +113,13 @@ class Guest(Workspace):
         kept = shows.obj == whole and known and self.site.keeps(self.layers, whole[0])
         return (whole[0], shows) if kept else None
 
-    def _check_clock(self) -> None:
-        """A machine of ours is given the host's time, any other must have it: make compares what
-        either has dated.
+    def _open(self, base: LayerId | None) -> None:
+        """Put the trees there, and look at the clock. A machine of ours is given the host's time,
+        any other must have it: make compares what either has dated.
         """
         before = time.time()
-        ask = _SET_CLOCK.format(round(before)) if self.site.ours else "date +%s"
-        said = int(self.site.ask(shell(ask)))
+        clock = _SET_CLOCK.format(round(before)) if self.site.ours else "date +%s\n"
+        said = int(self.site.open(self.scratch, self.layers, base, clock))
         after = time.time()
         # `said` has lost its fraction, and was said at any time in between
         skew = max(said - after, 0.0) + min(said + 1 - before, 0.0)
@@ -128,8 +130,10 @@ class Guest(Workspace):
                 hint="log in as root, or mend the clock there (NTP)",
             )
 
-    def _send_tree(self, stack: Sequence[LayerId], at: str, there: Sequence[LayerId]) -> None:
-        """Make a tree of the guest show `stack`; it shows `there` now."""
+    def _differing(
+        self, at: str, stack: Sequence[LayerId], there: Sequence[LayerId]
+    ) -> list[tuple[str, Path]]:
+        """What a tree that shows the stack `there` lacks to show `stack`. What is too much goes."""
         new = layer.shown(self.layers, stack)
         old = layer.shown(self.layers, there)
         gone = [p for p in old if p not in new or new[p].type != old[p].type]
@@ -139,13 +143,12 @@ class Guest(Workspace):
             for entry in layer.entries(self.layers, name):
                 homes.setdefault(entry.path, name)
         differ = [p for p, e in new.items() if _content(e) != _content(old.get(p))]
-        files = [(p, layer.tree_of(self.layers, homes[p]) / p) for p in sorted(differ)]
-        parcel.send(self.site, files, at, self.scratch)
+        return [(f"{at}/{p}", layer.tree_of(self.layers, homes[p]) / p) for p in sorted(differ)]
 
-    def _each(self, command: str, tree: str, paths: Sequence[str]) -> None:
+    def _each(self, command: str, tree: str, paths: Sequence[str], lead: str = "") -> None:
         if paths:
             names = b"".join(os.fsencode(p) + b"\0" for p in paths)
-            self.site.run(f"cd {tree} && xargs -0 {command} --", data=names)
+            self.site.run(f"{lead}cd {tree} && xargs -0 {command} --", data=names)
 
     def _listed(self, tree: str) -> dict[str, str]:
         """Every path of a tree, and what tells whether it changed."""
@@ -202,17 +205,17 @@ class Guest(Workspace):
         tree, _, rest = path.partition("/")
         if tree == "src":
             return layer.find(self.layers, self.trees.src, rest)
-        if path not in self._seen:
-            self._seen[path] = self._shown_now(rest)
-        return self._seen[path]
+        return self._first_line(rest)
 
-    def _shown_now(self, path: str) -> Path | None:
-        """A copy of an object as it is now in the guest."""
+    def _first_line(self, path: str) -> Path:
+        """The first line of an object as it is now there; that is all that anybody asks for."""
         there = f"{self.places().obj}/{path}"
-        if not self.site.run(f"[ -f {shlex.quote(there)} ] && echo yes || :").strip():
-            return None
-        self._fetch(self.places().obj, [path], self.scratch / "seen")
-        return self.scratch / "seen" / path
+        if path not in self._seen:
+            ask = f"[ ! -f {shlex.quote(there)} ] || head -n 1 {shlex.quote(there)}"
+            self._seen[path] = self.site.run(ask)
+        copy = self.scratch / "seen"
+        copy.write_text(self._seen[path], encoding="utf-8", errors="surrogateescape")
+        return copy
 
     def _fetch(self, tree: str, paths: Sequence[str], into: Path) -> None:
         parcel.fetch(self.site, tree, paths, into, self.scratch)
@@ -259,7 +262,8 @@ class Guest(Workspace):
 
     def _detach(self) -> None:
         """Nothing more is done there; the sources become as old as those of any checkout."""
-        self.site.detach()
+        if self.trees.touch_src:
+            self.site.detach()
         self._each(f"touch -h -c -d {_EPOCH}", self.places().src, self.trees.touch_src)
 
     def sealed_as(self, stack: Sequence[LayerId]) -> None:

@@ -93,7 +93,7 @@ class GuestDisk(Site):
 
     ours = True
 
-    def open(self, scratch: Path, layers: Path, base: LayerId | None) -> None:
+    def open(self, scratch: Path, layers: Path, base: LayerId | None, first: str) -> str:
         self._gone = False
         image = scratch / DISK
         qcow2.create(image, below=layers / base / DISK if base else None, size=SIZE)
@@ -102,7 +102,7 @@ class GuestDisk(Site):
             monitor.execute("blockdev-add", driver="qcow2", **{"node-name": _ID, "file": file})
             device = {"driver": "virtio-blk-pci", "drive": _ID, "id": _ID, "serial": _ID}
             monitor.execute("device_add", **device)
-        self.run(_FIND + ("" if base else _EMPTY) + _MOUNT)
+        return self.run(first + _FIND + ("" if base else _EMPTY) + _MOUNT)
 
     def keeps(self, layers: Path, name: LayerId) -> bool:
         return (layers / name / DISK).exists()
@@ -128,11 +128,11 @@ class GuestDisk(Site):
         """
         if self._gone:
             return
-        self.run(_TIDY)
         with Monitor(machine.monitor(self.state), timeout=20) as monitor:
             ends = time.monotonic() + 20
             plugged = monitor.execute("qom-list", path="/machine/peripheral")
             if any(device["name"] == _ID for device in plugged):
+                self.run(_TIDY)
                 monitor.execute("device_del", id=_ID)
             while any(n["node-name"] == _ID for n in monitor.execute("query-named-block-nodes")):
                 try:

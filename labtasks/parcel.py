@@ -16,18 +16,18 @@ from labtasks.error import InfraError
 from labtasks.site import Site
 
 
-def send(site: Site, files: Iterable[tuple[str, Path]], at: str, scratch: Path) -> None:
-    """Write files (and links, and folders by themselves) below the folder `at` of the site, each
-    under the name given with it. Raises InfraError.
+def send(site: Site, files: Iterable[tuple[str, Path]], scratch: Path) -> None:
+    """Write files (and links, and folders by themselves) to the site, each under the path given
+    with it. Raises InfraError.
     """
     archive = scratch / "send.tar"
     empty = True
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for name, path in files:
-            tar.add(path, arcname=name, recursive=False, filter=_of_root)
+            tar.add(path, arcname=name.lstrip("/"), recursive=False, filter=_of_root)
             empty = False
     if not empty:
-        _stream(site, f"tar -xpf - -C {shlex.quote(at)}", data=archive)
+        _stream(site, "tar -xpf - -C /", data=archive)
     archive.unlink()
 
 

@@ -45,13 +45,13 @@ class RemoteFolder(Site):
     _lowers: tuple[LayerId, ...] = ()
     _entered: int = 0
 
-    def open(self, scratch: Path, layers: Path, base: LayerId | None) -> None:
+    def open(self, scratch: Path, layers: Path, base: LayerId | None, first: str) -> str:
         del scratch
         gone = [name for name in self.kept if not (layers / name).exists()]
         self._lowers = (base, *self.kept[base]) if base and self.kind != "none" else ()
         self.left = True
         words = {"build": self.build, "base": base or "", "gone": " ".join(gone), "root": ROOT}
-        self._outside(OPEN + (COPIES if self.kind == "none" else FOLDERS), **words)
+        return self._outside(first + OPEN + (COPIES if self.kind == "none" else FOLDERS), **words)
 
     def keeps(self, layers: Path, name: LayerId) -> bool:
         del layers
@@ -125,10 +125,10 @@ class RemoteFolder(Site):
     def console(self) -> str:
         return f"is {self.to.host} up, and its sshd? `ssh -p {self.to.port}` says more"
 
-    def _outside(self, script: str, **words: str) -> None:
+    def _outside(self, script: str, **words: str) -> str:
         """Run one of the scripts in the lab's folder there, with names for its variables."""
         names = "".join(f"{name}={shlex.quote(word)}\n" for name, word in words.items())
-        self.ask(shell(f"cd {shlex.quote(self.home)} || exit 1\n{names}{script}"))
+        return self.ask(shell(f"cd {shlex.quote(self.home)} || exit 1\n{names}{script}"))
 
 
 def reached(lab: Lab, name: str) -> RemoteFolder:

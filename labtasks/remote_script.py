@@ -53,7 +53,10 @@ if [ "$(uname -s)" = Linux ]; then mount --bind . "$root"; else mount -t nullfs 
 
 KEEP = """\
 mounted=$root/owner
-if [ -f "$mounted" ] && [ "$mounted" -ef "$build/owner" ]; then umount "$root" || exit 1; fi
+if [ "$mounted" -ef "$build/owner" ]; then
+	umount "$root/src" 2>/dev/null
+	umount "$root" || exit 1
+fi
 rm -rf kept/new && mkdir kept/new || exit 1
 mv "$build/src" "$build/obj" kept/new/ && echo "$chain" >kept/new/chain || exit 1
 sync

@@ -42,9 +42,9 @@ class Site(ABC):
     """Whether its clock is ours to set."""
 
     @abstractmethod
-    def open(self, scratch: Path, layers: Path, base: LayerId | None) -> None:
-        """Put the trees there: as they were kept with the layer `base`, or empty folders. Raises
-        InfraError.
+    def open(self, scratch: Path, layers: Path, base: LayerId | None, first: str) -> str:
+        """Put the trees there: as they were kept with the layer `base`, or empty folders. What the
+        shell text `first` prints. Raises InfraError.
         """
 
     @abstractmethod

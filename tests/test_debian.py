@@ -142,14 +142,14 @@ def test_kills(remote: Lab, world: World) -> None:
         return any("cc " in p.read_text() for p in log.glob("world-*"))
 
     with remote.start("world:base") as build:
-        wait_for(compiles, seconds=120)
+        wait_for(compiles, seconds=300)
         build.kill()
         build.communicate()
     assert not remote.manifests("world")
     for path in log.glob("world-*"):
         path.unlink()
     with remote.start("world:base") as build:
-        wait_for(compiles, seconds=120)
+        wait_for(compiles, seconds=300)
         pid = vm._pid(remote.directory / "cache" / "vm" / "build")
         assert pid
         os.kill(pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ the connection.
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,19 +104,20 @@ def test_lost(make_lab: Callable[..., Lab], host: Sshd, world: World) -> None:
     slow = 'steps = ["echo begun; sleep 3.0417", "make -j{jobs} -f bin'
     lab.recipe(('steps = ["make -j{jobs} -f bin', slow))
 
-    def lost(act: Callable[[], None], code: int, *, seconds: float = 60) -> str:
+    def begun() -> bool:
+        return any("\nbegun\n" in path.read_text() for path in lab.logs("world"))
+
+    def lost(act: Callable[[], None] | None, code: int, *, seconds: float = 90) -> str:
         for path in lab.logs("world"):
             path.unlink()
         with lab.start("world:base") as build:
-            begun = "\nbegun\n"
-            wait_for(
-                lambda: any(begun in p.read_text() for p in lab.logs("world")), seconds=seconds
-            )
-            act()
+            wait_for(begun, seconds=seconds)
+            (act or build.kill)()
             said, _ = build.communicate(timeout=seconds)
         assert build.returncode == code, said
         return said
 
+    lost(None, -signal.SIGKILL)
     said = lost(host.down, 1)
     assert said.count("is tried once more") == 1
     assert "refused\n  hint: is it up, and is sshd running in it?" in said
