@@ -198,7 +198,13 @@ class Attempt:
         if code < 0 or code in (128 + 9, 128 + 15):
             raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
         error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
-        if self.store.free_bytes() < 1 << 20 or "No space left on device" in error:
+        full = "No space left on device" in error
+        if full and self.lab.builder_vm:
+            raise InfraError(
+                f"{want.name}: no space left in vm {self.lab.builder_vm}: {error}",
+                hint=f"its /tmp is its memory; a larger image, or more memory; the log is {log}",
+            )
+        if self.store.free_bytes() < 1 << 20 or full:
             raise process.no_space(OSError(errno.ENOSPC, error, str(self.lab.cache)))
         if failure.killed(log):
             hint = "is there enough memory? lab.toml: jobs"
