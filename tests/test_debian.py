@@ -128,6 +128,11 @@ def test_builds(remote: Lab, world: World) -> None:
     assert len(step) == 2
     assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 8 << 20
 
+    remote.recipe(("make -j{jobs} -f sys/Makefile", "echo x >/dev/full; make -f sys/Makefile"))
+    full = remote.doit("kernel:base", code=3, timeout=400).text
+    assert "no space left in vm build" in full
+    assert "hint: its /tmp is its memory" in full
+
 
 def test_kills(remote: Lab, world: World) -> None:
     """doit is killed, then the machine: the next build has neither's remains."""
@@ -265,9 +270,9 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert "was lost while it installed" in text, text
         assert not Store(lab / "cache").all("install")
 
-        (tmp_path / "tree" / "filler").write_bytes(os.urandom(1_700_000))
+        (tmp_path / "tree" / "filler").write_bytes(os.urandom(1_650_000))
         base.unlink()
-        _image(base, tmp_path / "tree", "2M")
+        _image(base, tmp_path / "tree", "3M")
         said = doit(lab, "install:HEAD:ta", code=3)
         assert "no room on the root disk" in said.text, said.text
         assert "hint: a larger base" in said.text
