@@ -1,7 +1,7 @@
 """Who runs a test's script from outside: ssh sends it to the system, or it is started on this host.
 
     ssh    as soon as the system lets the lab in; what it prints is read back
-    host   when the system is up; it is told the machine's ports
+    host   when the system is up, and where it has an sshd, when that answers; it is told the ports
 
 Knows nothing of outcomes, nor of how the machine is run.
 """
@@ -47,6 +47,7 @@ class _Running(Tester):
     _child: Child | None = None
     _ports: Mapping[int, int] = field(default_factory=dict)
     _next: float = 0.0
+    _knock: socket.socket | None = None
 
     def guests(self) -> tuple[int, ...]:
         """The guest's ports that are reached from here."""
@@ -84,51 +85,7 @@ class _Running(Tester):
                 return False
         return True
 
-    def remote(self) -> Remote | None:
-        """The way in over ssh. The host key is this run's: the system's disk is new."""
-        login = self.lab.recipe.ssh
-        if login is None:
-            return None
-        return Remote(
-            name=self.vm, user=login.user, host="127.0.0.1", port=self._ports.get(login.port, 0),
-            key=vm_files.key_file(self.lab), known_hosts=self.folder / "known_hosts",
-        )  # fmt: skip
-
-    def end(self, watch: Watch) -> None:
-        if self._child and self._child.alive():
-            self._child.stop()
-        watch.busy = False
-        if self.output.exists() and self.output.stat().st_size > watch.limit:
-            os.truncate(self.output, watch.limit)
-
-
-@dataclass(slots=True, kw_only=True)
-class Sent(_Running):
-    """Sends it over ssh as soon as the system lets the lab in."""
-
-    _began: bool = False
-    _knock: socket.socket | None = None
-
-    def step(self, watch: Watch) -> None:
-        if self._child is None:
-            if not self._began and self._greeted():
-                self._start()
-            return
-        if not self._began and re.search(rf"VERDICT {self.nonce} ready", self._said()):
-            self._began = watch.busy = True
-            self.say("ready")
-        if self._child.alive():
-            return
-        self._child, watch.busy = None, False
-        said = self._said()
-        if found := re.findall(rf"VERDICT {self.nonce} status (\d+)", said):
-            self._began, self.complaint = True, ""
-            self.ended(int(found[-1]), last_line(said, self.nonce))
-        else:
-            lost = "the connection was lost: " if self._began else ""
-            self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
-
-    def _greeted(self) -> bool:
+    def greeted(self) -> bool:
         """Whether sshd answers. Nobody waits for that: QEMU accepts connections long before the
         guest does, and a slow guest may take seconds to say a word.
         """
@@ -151,11 +108,51 @@ class Sent(_Running):
         self._knock = None
         return said == b"SSH-"
 
+    def remote(self) -> Remote | None:
+        """The way in over ssh. The host key is this run's: the system's disk is new."""
+        login = self.lab.recipe.ssh
+        if login is None:
+            return None
+        return Remote(
+            name=self.vm, user=login.user, host="127.0.0.1", port=self._ports.get(login.port, 0),
+            key=vm_files.key_file(self.lab), known_hosts=self.folder / "known_hosts",
+        )  # fmt: skip
+
     def end(self, watch: Watch) -> None:
+        if self._child and self._child.alive():
+            self._child.stop()
         if self._knock:
             self._knock.close()
             self._knock = None
-        _Running.end(self, watch)
+        watch.busy = False
+        if self.output.exists() and self.output.stat().st_size > watch.limit:
+            os.truncate(self.output, watch.limit)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sent(_Running):
+    """Sends it over ssh as soon as the system lets the lab in."""
+
+    _began: bool = False
+
+    def step(self, watch: Watch) -> None:
+        if self._child is None:
+            if not self._began and self.greeted():
+                self._start()
+            return
+        if not self._began and re.search(rf"VERDICT {self.nonce} ready", self._said()):
+            self._began = watch.busy = True
+            self.say("ready")
+        if self._child.alive():
+            return
+        self._child, watch.busy = None, False
+        said = self._said()
+        if found := re.findall(rf"VERDICT {self.nonce} status (\d+)", said):
+            self._began, self.complaint = True, ""
+            self.ended(int(found[-1]), last_line(said, self.nonce))
+        else:
+            lost = "the connection was lost: " if self._began else ""
+            self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
 
     def _start(self) -> None:
         to = self.remote()
@@ -188,7 +185,7 @@ class Beside(_Running):
         if self._over:
             return
         if self._child is None:
-            if self._up(watch) and self.due():
+            if self._up(watch) and (self.greeted() if self.lab.recipe.ssh else self.due()):
                 self._start(watch)
             return
         if not self._child.alive():

@@ -33,7 +33,9 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answers: tuple[tuple[str, str], ...] = ()
     begin: str = ""
     put: str = f"printf %b '{PIECE}' >>{FILE}"
-    run: str = f"sh {FILE}; s=$?; echo; echo VERDICT {{nonce}} status $s"
+    run: str = (
+        f"echo VERDICT {{nonce}} ready; sh {FILE}; s=$?; echo; echo VERDICT {{nonce}} status $s"
+    )
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

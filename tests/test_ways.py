@@ -339,9 +339,11 @@ def test_a_login_is_answered_once_and_only_when_asked() -> None:
     assert typist.hear(b"\r\n# ", 31.0, up=True).startswith(b"printf ")
     assert typist.hear(b"printf ... # ", 32.0, up=True) == b""  # its echo is no prompt
     assert not typist.began
-    assert typist.hear(b"\r\n# ", 33.0, up=True).startswith(b"sh /tmp/lab.17")
+    assert b"; sh /tmp/lab.17;" in typist.hear(b"\r\n# ", 33.0, up=True)
     assert typist.began
-    typist.hear(b"sh ...; echo VERDICT 17 status $s\r\n", 34.0, up=True)
+    typist.hear(b"echo VERDICT 17 rea\rdy; sh ...; echo VERDICT 1\r7 status $s\r\n", 34.0, up=True)
+    typist.hear(b"VERDICT 17 ready\r\n", 34.0, up=True)
+    assert typist.last == ""
     assert typist.status is None
     typist.hear(b"all well\r\n\r\nVERDICT 17 status 0\r\n", 35.0, up=True)
     assert (typist.status, typist.last) == (0, "all well")

@@ -1,0 +1,165 @@
+"""Installing through a machine, as far as it needs none: what decides an installation, and what is
+refused. A real machine installs in test_debian.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import environment, wait_for
+
+from labtasks import base, demo, key, main, plug, through, vm
+from labtasks import lab as labs
+from labtasks.error import InfraError, UserError
+from labtasks.key import Wanted
+from labtasks.qmp import Monitor
+from labtasks.recipe import late
+
+TEXT = """
+repository = "../repo"
+recipe = "demo"
+[install]
+through = "build"
+base = "root.img"
+[vm.build]
+image = "sector.img"
+ssh = false
+memory = 32
+accel = "tcg"
+[vm.ta]
+"""
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("repo") / "demo"
+    demo.create(path)
+    return path
+
+
+@pytest.fixture
+def lab(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("t") / "lab"
+    (folder.parent / "repo").symlink_to(repo)
+    assert main.main(["init", str(folder)]) == 0
+    (folder / "lab.toml").write_text(TEXT)
+    (folder / "root.img").write_bytes(bytes(1 << 20))
+    # cli; hlt; jmp to hlt: a guest that does nothing at no cost
+    sector = bytes.fromhex("fa f4 eb fd").ljust(510, b"\0") + b"\x55\xaa"
+    (folder / "sector.img").write_bytes(sector.ljust(1 << 20, b"\0"))
+    yield folder
+    if pid := vm._pid(folder / "cache" / "vm" / "build"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def want(lab: Path) -> Wanted:
+    found = labs.load(lab)
+    (lab / "cache").mkdir(exist_ok=True)
+    return key.wanted(found, "install", found.repository.commit("HEAD"), None)
+
+
+def change(lab: Path, old: str, new: str) -> None:
+    text = (lab / "lab.toml").read_text()
+    assert old in text
+    (lab / "lab.toml").write_text(text.replace(old, new))
+
+
+def test_what_decides_an_installation(lab: Path) -> None:
+    first = want(lab)
+    labels = [label for label, _ in first.inputs]
+    assert {"base", "through", "partition", "kernel"} <= {*labels}
+    assert key.root_under(labs.load(lab), first) is None
+    assert want(lab).key == first.key
+    os.utime(lab / "root.img")  # its time is not its content
+    assert want(lab).key == first.key
+    (lab / "root.img").write_bytes(bytes(1 << 20) + b"more")
+    assert want(lab).key != first.key
+    change(lab, 'base = "root.img"', 'base = "root.img"\npartition = 2')
+    assert dict(want(lab).inputs)["partition"] == "2"
+    change(lab, 'through = "build"', 'through = ""')
+    here = want(lab)
+    assert "base" not in dict(here.inputs)
+    assert key.root_under(labs.load(lab), here)
+
+
+def test_the_base_is_hashed_once(lab: Path) -> None:
+    found = labs.load(lab)
+    (lab / "cache").mkdir()
+    known = base.content_of(found)
+    times = (lab / "root.img").stat()
+    (lab / "root.img").write_bytes(bytes((1 << 20) - 1) + b"x")
+    os.utime(lab / "root.img", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert base.content_of(found) == known  # nobody looked
+    os.utime(lab / "root.img")
+    assert base.content_of(found) != known
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"build"\nbase', '"bild"\nbase', "no VM is called 'bild'\n  hint: did you mean 'build'"),
+        ('"build"\nbase', '"ta"\nbase', "vm ta has no image"),
+        ('base = "root.img"', "", "takes a base"),
+        ('base = "root.img"', 'base = "no.img"', "no.img is no file"),
+        ('recipe = "demo"', 'recipe = "linux"', "recipe linux has no [disk]"),
+        ('recipe = "demo"', 'recipe = "demo"\nimage = "ufs"', "an image that Linux mounts"),
+        ("[install]", "[install]\ntrough = 1", "did you mean 'through'"),
+    ],
+)
+def test_mistakes_are_refused(lab: Path, old: str, new: str, said: str) -> None:
+    change(lab, old, new)
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", "install:HEAD:ta"], cwd=lab, env=environment(),
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert said in done.stdout + done.stderr
+    assert "hint: " in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_step_installs_beside_the_base_s_kernel(lab: Path) -> None:
+    (step,) = labs.load(lab).recipe.parts["install"].steps
+    text = late(step, {"dest": "/d", "out": "/o", "sha": "123456789abc"})
+    assert "INSTKERNNAME=kernel.123456789abc" in text
+    assert "{" not in text.replace("${", "")
+
+
+def test_disks_are_plugged_in_and_out(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest of 512 bytes never lets go of one: that is said, and not waited for for ever."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("qemu-system-x86_64 is missing")
+    monkeypatch.setattr(plug, "_PATIENCE", 2.0)
+    monkeypatch.chdir(lab)
+    subprocess.run(
+        [sys.executable, "-m", "doit", "up:build"], cwd=lab, env=environment(), check=True,
+        timeout=60,
+    )  # fmt: skip
+    state = lab / "cache" / "vm" / "build"
+    plug.plug(state, "labtest", lab / "root.img", form="raw", read_only=True)
+    with Monitor(state / "qmp") as monitor:
+        nodes = {n["node-name"]: n for n in monitor.execute("query-named-block-nodes")}
+    assert nodes["labtest"]["ro"]
+    plug.unplug(state, "another")
+    with pytest.raises(InfraError, match="in use"):
+        plug.unplug(state, "labtest")
+    with pytest.raises(InfraError, match="refuses blockdev-add"):
+        plug.plug(state, "missing", lab / "none.img", form="raw")
+
+
+def test_a_machine_that_nobody_can_enter(lab: Path) -> None:
+    """Without ssh nothing can be installed: refused before a disk is plugged in."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("qemu-system-x86_64 is missing")
+    found = labs.load(lab)
+    store = through.Store(found.cache)
+    with pytest.raises(UserError, match="has no ssh"), through._guest(found, store, "install"):
+        pass
+    wait_for(lambda: bool(vm._pid(lab / "cache" / "vm" / "build")))
