@@ -15,10 +15,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labtasks import notify
 from labtasks.error import LabError, UserError
 from labtasks.transparent import Ended, let_go, run
+
+if TYPE_CHECKING:
+    from labtasks import notify
+
+_TOLD = "LABTASKS_TOLD"
+"""notify.QUIET, for a command that ought not to wait until who is told has been imported."""
 
 HELP = """\
 usage: muninn COMMAND [WORD ...]
@@ -64,7 +70,7 @@ def _watched(argv: list[str]) -> int:
     """Run it, tell of it; its status."""
     herald = Herald(Path.cwd())
     argv[0] = _beside(argv[0])
-    ended = run(argv, {**os.environ, notify.QUIET: "yes"}, herald.start)
+    ended = run(argv, {**os.environ, _TOLD: "yes"}, herald.start)
     _never_mind(ended.status)
     if ended.refused:
         sys.stderr.write(f"muninn: {argv[0]}: {ended.refused}\n")
@@ -112,6 +118,8 @@ class Herald:
         self._thread.start()
 
     def _prepare(self) -> None:
+        from labtasks import notify  # noqa: PLC0415 (while the command runs)
+
         importlib.import_module("labtasks.news")  # needed at the end: so it costs nothing then
         try:
             found = notify.addresses(self._directory)
@@ -129,7 +137,7 @@ class Herald:
         if self._thread.ident is None:
             self._thread.start()
         self._thread.join()
-        from labtasks import news  # noqa: PLC0415 (imported by now)
+        from labtasks import news, notify  # noqa: PLC0415 (imported by now)
 
         said = tuple(news.lines(tail) for tail in ended.tails)
         good = ended.status == 0
@@ -158,6 +166,8 @@ def outcome(ended: Ended) -> str:
 
 
 def _nobody() -> UserError:
+    from labtasks import notify  # noqa: PLC0415 (imported by now)
+
     return UserError(
         "there is nobody to tell",
         hint=f"a URL of apprise in {notify.file()}, [notify] urls or {notify.VARIABLE}",
@@ -165,7 +175,7 @@ def _nobody() -> UserError:
 
 
 def _test() -> int:
-    from labtasks import news  # noqa: PLC0415
+    from labtasks import news, notify  # noqa: PLC0415
 
     try:
         found = notify.addresses(Path.cwd())

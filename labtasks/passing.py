@@ -26,6 +26,9 @@ LARGEST = 1 << 20
 _COPIED = 128 << 10
 """Bytes that are copied at once: they stay in a processor's cache."""
 
+_PAGE = 4000
+"""Bytes below which a read has taken all there was: terminals give 4095, pipes whole pages."""
+
 GONE = -1
 """Nobody takes it any more."""
 
@@ -66,20 +69,38 @@ def _is_null(fd: int) -> bool:
 
 
 class _Copied:
-    """By reading and writing."""
+    """By reading and writing. A terminal gives at most 4 KB at once: what more there is already is
+    read before any of it is written.
+    """
 
     def __init__(self, source: int, target: int) -> None:
         self.tail = bytearray()
         self._source, self._target = source, target
         self._buffer = memoryview(bytearray(_COPIED))
+        os.set_blocking(source, False)  # nobody else has this end
+
+    def _read(self) -> int:
+        """Fill the buffer with what is there; how far. 0 at the end."""
+        size = 0
+        while size < _COPIED:
+            try:
+                more = os.readv(self._source, [self._buffer[size:]])
+            except BlockingIOError:
+                if size:
+                    break
+                select.select([self._source], [], [])  # 0 would be the end
+                continue
+            except OSError as error:
+                if error.errno == errno.EIO:  # a terminal whose other side is closed
+                    break
+                raise
+            size += more
+            if more < _PAGE:  # nor is there more
+                break
+        return size
 
     def move(self) -> int:
-        try:
-            size = os.readv(self._source, [self._buffer])
-        except OSError as error:
-            if error.errno == errno.EIO:  # a terminal whose other side is closed
-                return 0
-            raise
+        size = self._read()
         data = self._buffer[:size]
         self.tail += data[-KEPT:]
         if len(self.tail) > 4 * KEPT:

@@ -5,7 +5,6 @@ Commits and consoles hold whatever their authors liked. Knows nothing of where w
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import unicodedata
 
@@ -78,6 +77,8 @@ def about(seconds: float) -> str:
 
 def day(seconds: float, form: str = "%Y-%m-%d") -> str:
     """A date in UTC; nothing where there is none, for git takes any number as a date."""
+    import datetime as dt  # noqa: PLC0415 (every command imports this module, few tell dates)
+
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(form)
     except (OverflowError, ValueError, OSError):

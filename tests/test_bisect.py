@@ -111,7 +111,7 @@ def test_a_log_replaces_no_bisect_that_is_under_way(lab, tmp_path):
     assert journal.read(lab / "cache" / "bisect" / "journal") == before
     said = doit(lab, "bisect", "--status")
     assert said.returncode == 1
-    assert "test and" in said.stdout
+    assert "left, about" in said.stdout
     assert doit(lab, "bisect").returncode == 0
 
 

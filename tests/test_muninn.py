@@ -19,6 +19,9 @@ import pytest
 from conftest import environment, wait_for
 from servers import hook
 
+from labtasks import notify
+from labtasks.muninn import _TOLD
+
 MUNINN = [sys.executable, "-m", "labtasks.muninn"]
 PYTHON = sys.executable
 
@@ -342,3 +345,11 @@ def _status(pid):
     with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
         return file.read()
     return b"T (stopped)"
+
+
+def test_muninn_starts_a_command_before_it_imports_what_tells_of_it():
+    code = "import sys, labtasks.muninn; sys.exit(sum(n in sys.modules for n in %r))"
+    late = ["labtasks.notify", "labtasks.news", "msgspec", "apprise", "tomllib"]
+    run = [sys.executable, "-c", code % late]
+    assert subprocess.run(run, env=environment(), timeout=60, check=False).returncode == 0
+    assert _TOLD == notify.QUIET
