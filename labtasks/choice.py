@@ -17,6 +17,11 @@ from labtasks.search import Search, Verdict
 SHARE = 0.25
 """A commit may be chosen only when its smaller side is at least this part of the best split's."""
 
+PRICED = 256
+"""Classes of commits that are priced at most: a price takes milliseconds, and a year of a large
+system has thousands of commits that split well enough.
+"""
+
 _GRAIN = 4095
 """Steps in which prior weights are told apart."""
 
@@ -56,13 +61,14 @@ def choose(
 
     Most expected information per expected second, among those whose split is near enough to the
     best. `cost` gives seconds to a commit's verdict, 0 when it is known already; it is asked once
-    for each commit that is eligible. `prior` weighs each commit's chance of being the culprit
-    (equal when it is not given; 1 for a commit it lacks).
+    for each commit that is eligible, or, where these are many, for the best and some of the rest.
+    `prior` weighs each commit's chance of being the culprit (equal when it is not given; 1 for a
+    commit it lacks).
     """
     near = commits.distances(search.graph.parents, search.open, search.skipped)
     priced = [
         replace(choice, commit=commit, seconds=seconds)
-        for choice in _eligible(search, prior, _testable(search, near))
+        for choice in _some(_eligible(search, prior, _testable(search, near)))
         for seconds, commit in [_cheapest(search.graph.members[choice.root], cost)]
     ]
     # what lies beside an untestable commit often is untestable too; a known verdict is not
@@ -110,6 +116,18 @@ def _eligible(
     ]
     best = max(choices, key=lambda c: c.bits * c.testable, default=None)
     return [c for c in choices if best and c.smaller >= SHARE * best.smaller]
+
+
+def _some(eligible: list[Choice]) -> list[Choice]:
+    """Of many, those that promise most and as many more from all over the rest: what is cheap to
+    build may all lie on one side.
+    """
+    if len(eligible) <= PRICED:
+        return eligible
+    ranked = sorted(eligible, key=lambda c: (-c.bits * c.testable, c.root))
+    half = PRICED // 2
+    rest = ranked[half:]
+    return ranked[:half] + [rest[i * len(rest) // half] for i in range(half)]
 
 
 def _whole(search: Search, prior: Mapping[CommitId, float]) -> dict[CommitId, int]:

@@ -9,7 +9,7 @@ import re
 import pytest
 from histories import Case, History, git, imported, name, number, random_case
 
-from labtasks.choice import SHARE, Choice, after, choose
+from labtasks.choice import PRICED, SHARE, Choice, after, choose
 from labtasks.error import UserError
 from labtasks.git import CommitId, Repository
 from labtasks.graph import graph
@@ -295,6 +295,19 @@ def test_cheap_ones_are_preferred_but_never_far_from_half():
     assert min(asked) >= SHARE * 50
     assert max(asked) <= 100 - SHARE * 50
     assert len(asked) == len(set(asked))
+
+
+def test_of_thousands_some_from_everywhere_are_priced():
+    asked = list[int]()
+
+    def cost(commit: CommitId) -> float:
+        asked.append(number(commit))
+        return 1.0 if number(commit) < 1500 else 60.0
+
+    choice = choose(line(4000), cost)
+    assert choice is not None
+    assert len(asked) == PRICED
+    assert 1400 < number(choice.commit) < 1500  # cheap, and the best split of those
 
 
 def test_a_known_verdict_costs_nothing():
