@@ -33,12 +33,12 @@ class Process:
 
     parent: Process | None
     cwd: list[bytes]  # one item, so that processes can share it (CLONE_FS); ends in a slash
-    fds: dict[bytes, bytes | None]  # what each descriptor was opened on; ends in a slash
+    fds: dict[int, bytes | None]  # what each descriptor was opened on; ends in a slash
     born: int = 0  # the line of the log
     driver: bool = False  # whether the program it last executed is one
     began: int = 0  # the line at which it became one
     ran: bool = False  # whether it executed anything; before that it is its parent's program
-    streams: dict[bytes, bytes] = field(default_factory=dict)  # what it then made 1 and 2 from
+    streams: dict[int, int] = field(default_factory=dict)  # what it then made 1 and 2 from
     reads: set[bytes] = field(default_factory=set)
     absent: set[bytes] = field(default_factory=set)
     listed: set[bytes] = field(default_factory=set)
@@ -54,7 +54,7 @@ class Process:
             process = process.parent
         return None
 
-    def redirect(self, old: bytes, new: bytes) -> None:
+    def redirect(self, old: int, new: int) -> None:
         """Descriptor `new` was made what `old` is; its parent's doing until it runs something."""
         if not self.ran:
             self.streams[new] = self.streams.get(old, old)
@@ -64,8 +64,8 @@ class Process:
         """Whether who started it reads its output. A make that runs several jobs at once takes
         both streams of a recipe's command, to print them; of what it asks, errors go elsewhere.
         """
-        output = self.streams.get(b"1")
-        both = output == self.streams.get(b"2")
+        output = self.streams.get(1)
+        both = output == self.streams.get(2)
         return output is not None and not (both and self.parent and self.parent.driver)
 
     @property

@@ -1,0 +1,215 @@
+"""The file calls of a command, recorded in the kernel by a BPF program (Linux, x86-64, root).
+
+The program (trace_bpf.c) follows a command and all it starts. Its records wait in a ring buffer
+that is emptied into a file while the build runs. Whether all this works here is proved once per
+boot, by recording one command.
+
+What the records mean is not known here (trace_bpf).
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import platform
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO
+
+from labtasks import bpf, digest, process, trace_bpf
+from labtasks.error import InfraError
+
+_SOURCE = Path(__file__).with_name("trace_bpf.c")
+_NAME = b"LABTASKSS*NAME!"
+"""Stands in the compiled program where the name goes that the first program is run by."""
+
+_RING = 16 << 20
+"""Bytes of the ring buffer: seconds of the busiest build, should this process be held up."""
+
+_POSITION = Struct("<Q")
+_LENGTH = Struct("<I")
+_PATIENCE = 1.0
+"""Seconds given to a record that a processor has begun and not finished."""
+
+_DOUBTFUL = 24 * 3600.0
+"""Seconds for which a build that was not seen whole speaks against this tracer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Whether calls can be recorded here; if not, why, and what would help."""
+
+    works: bool
+    said: str
+    remedy: str = ""
+    program: Path = Path()
+
+
+@cache
+def standing() -> Standing:
+    """Proved once per boot, then remembered. A refusal is not: what is missing may come."""
+    try:
+        _refuse_other_hosts()
+        about = [_boot(), digest.of_bytes(_SOURCE.read_bytes())]
+        known = _read(_memory("bpf.json"))
+        program = Path(str(known.get("program")))
+        if known.get("about") != about or not program.is_file():
+            program = bpf.compiled(_SOURCE, _memory(""), [f"RING={_RING}"])
+            _prove(program)
+            _write(_memory("bpf.json"), {"about": about, "program": str(program)})
+    except InfraError as error:
+        return Standing(works=False, said=error.message, remedy=error.hint)
+    return Standing(works=True, said="sees every file call, at next to no cost", program=program)
+
+
+def distrusted() -> str:
+    """Why the last builds had better be watched by another tracer; "" if nothing is known."""
+    known = _read(_memory("bpf-unseen.json"))
+    when = known.get("when")
+    fresh = isinstance(when, float) and 0 <= time.time() - when < _DOUBTFUL
+    return str(known.get("why")) if fresh else ""
+
+
+def distrust(why: str) -> None:
+    """Remember for a day that a build was not seen whole."""
+    _write(_memory("bpf-unseen.json"), {"why": why, "when": time.time()})
+
+
+class Recorder:
+    """The program in the kernel, following one command at a time and all it starts."""
+
+    def __init__(self, program: Path) -> None:
+        """Load it. Raises InfraError when the kernel or libbpf refuse."""
+        self._name = f"lt{secrets.token_hex(6)}x".encode()  # 15 letters: as many as `comm` has
+        code = program.read_bytes().replace(_NAME, self._name)
+        self._program = bpf.Program(code)
+        ring = self._program.map("ring")
+        page = mmap.PAGESIZE
+        self._consumed = mmap.mmap(ring, page)
+        # the kernel shows the ring twice, one after the other: nothing wraps
+        self._ring = mmap.mmap(ring, page + 2 * _RING, access=mmap.ACCESS_READ, offset=page)
+        self._at = 0
+        self._file: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Take the program out of the kernel."""
+        self._consumed.close()
+        self._ring.close()
+        self._program.close()
+
+    def words(self, folder: Path, shown_as: str) -> list[str]:
+        """What a command line must begin with to be recorded; `folder` is a place for a link, by
+        whatever path the command sees it.
+        """
+        link = folder / self._name.decode()
+        if not link.is_symlink():
+            link.symlink_to(process.which("env", path=process.PATH))
+        return [f"{shown_as}/{link.name}"]
+
+    @contextmanager
+    def into(self, log: Path) -> Iterator[Callable[[], bool]]:
+        """Records go to a file; the function must be called several times a second meanwhile."""
+        with log.open("wb") as self._file:
+            yield self.drain
+            ends = time.monotonic() + _PATIENCE
+            while not self._emptied() and time.monotonic() < ends:
+                self.drain()
+            unseen = [self._program.counter("unseen", n) for n in range(len(trace_bpf.UNSEEN))]
+            if self._emptied():  # else the file is cut short, and is seen to be
+                self._file.write(trace_bpf.last(unseen))
+        self._file = None
+
+    def _emptied(self) -> bool:
+        return bool(_POSITION.unpack_from(self._ring)[0] == self._at)
+
+    def drain(self) -> bool:
+        """Empty the ring into the file; False, so that it can stand for `until`."""
+        ring, at, page = self._ring, self._at, mmap.PAGESIZE
+        (end,) = _POSITION.unpack_from(ring)
+        while at < end:
+            (length,) = _LENGTH.unpack_from(ring, page + (at & (_RING - 1)))
+            if length & trace_bpf.BUSY:
+                break
+            at += (length & ~trace_bpf.DISCARDED) + trace_bpf.FRAME.size + 7 & ~7
+        if at > self._at and self._file:
+            start = page + (self._at & (_RING - 1))
+            self._file.write(ring[start : start + at - self._at])
+            _POSITION.pack_into(self._consumed, 0, at)
+            self._at = at
+        return False
+
+
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """A recorder, gone afterwards. Raises InfraError where there can be none."""
+    found = standing()
+    if not found.works:
+        raise InfraError(f"no BPF here: {found.said}", hint=found.remedy)
+    recorder = Recorder(found.program)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def _refuse_other_hosts() -> None:
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise InfraError("only on Linux on x86-64", hint='tracer = "auto" takes what there is')
+    if os.geteuid() != 0:
+        raise InfraError("only root may put programs into the kernel", hint="strace does as well")
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        raise InfraError("this kernel does not describe its types (BTF)", hint="Debian's does")
+
+
+def _prove(program: Path) -> None:
+    """Record one command and look whether what it read is there."""
+    recorder = Recorder(program)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder).resolve()
+            (place / "read").write_bytes(b"")
+            with recorder.into(place / "log"):
+                words = [*recorder.words(place, str(place)), "cat", "read"]
+                process.query(words, env={"PATH": process.PATH}, cwd=place, timeout=10)
+            trace = trace_bpf.parse(place / "log", src=folder, obj=folder, cwd=str(place))
+    finally:
+        recorder.close()
+    if trace.problems or "src/read" not in trace.reads:
+        why = "; ".join(trace.problems) or "a file that was read is not among them"
+        raise InfraError(f"calls were not recorded as they should be: {why}")
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _memory(name: str) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "labtasks" / name
+
+
+def _read(memory: Path) -> dict[str, object]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(memory: Path, known: dict[str, object]) -> None:
+    """Remember, if there is where: a read-only home costs a proof each time, nothing else."""
+    scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(known), encoding="utf-8")
+        scratch.replace(memory)
+    except OSError:
+        return
