@@ -39,7 +39,7 @@ def main(where: Path, ref: str, source: str, header: str) -> None:
         report("kernel step: whole command, and bare make", min(whole), min(bare), "")
         print(f"{'  added by labtasks':<44} {over:9.3f} s    (at most 1.5 s)")
         _disk(here, commits[-1])
-        traced, plain = _clean(here, traced=True), _clean(here, traced=False)
+        traced, plain = _clean(here, traced=True), _clean(here, tracer="none")
         report("clean kernel, traced (log read), not traced", traced, plain, "at most 1.05")
         _two(here, clone, header)
 
@@ -91,12 +91,12 @@ def _in_place(here: Path, source: str) -> float:
     with open_workspace(found, store, "bench", trees) as space:
         log = space.scratch / "log"
         space.prepare(log)
-        space.run(steps, log, traced=False, echo=False)
+        space.run(steps, log, tracer="none", echo=False)
         space.launch(["sh", "-c", f"sleep 1; echo '/* x */' >> {source}"], log)
-        return seconds(lambda: space.run(steps, log, traced=False, echo=False))
+        return seconds(lambda: space.run(steps, log, tracer="none", echo=False))
 
 
-def _clean(here: Path, *, traced: bool) -> float:
+def _clean(here: Path, tracer: str) -> float:
     """Seconds of a clean kernel build; with the log of the tracer read, when there is one."""
     found, store, trees = _base(here)
     part = found.recipe.parts["kernel"]
@@ -108,10 +108,10 @@ def _clean(here: Path, *, traced: bool) -> float:
         space.prepare(log)
 
         def work() -> None:
-            if space.run(part.steps, log, traced=traced, echo=False).code:
+            if space.run(part.steps, log, tracer=tracer, echo=False).code:
                 sys.exit(log.read_text()[-2000:])
-            if traced:
-                tracing.collect("strace", space, part, {}, list)
+            if tracer != "none":
+                tracing.collect(tracer, space, part, {}, list)
 
         return seconds(work)
 

@@ -174,7 +174,7 @@ class Attempt:
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
         alone = decision.rung == "incremental" and processor.pays(decision.work)
-        ended = space.run(part.steps, log, traced=tracer == "strace", echo=self.echo, alone=alone)
+        ended = space.run(part.steps, log, tracer=tracer, echo=self.echo, alone=alone)
         seen = self._seen(space, tracer, src)
         if ended.code:
             self._failed(space, decision, log, ended.code, seen)

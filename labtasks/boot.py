@@ -40,7 +40,7 @@ def boot(lab: Lab, store: Store, want: Wanted, build: Manifest, *, echo: bool) -
     log = store.log(f"boot-{want.commit.short}")
     with open_workspace(lab, store, "boot", objfs.trees_of(build)) as space:
         space.prepare(log)
-        ended = space.run(how.steps, log, traced=False, echo=False)
+        ended = space.run(how.steps, log, tracer="none", echo=False)
         if ended.code:
             error = failure.first_error(log, ()) or f"exit status {ended.code}"
             raise InfraError(f"{want.name}: not booted: {error}", hint=f"the log is {log}")

@@ -12,13 +12,15 @@ import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, process, processor
+from labtasks import layer, process, processor, recorder
 from labtasks.layer import Entry, LayerId
 from labtasks.process import Ended
 from labtasks.recipe import JOBS, Bound, Places
+from labtasks.recorder import Recorder
 from labtasks.source import EPOCH
 from labtasks.store import Step
 
@@ -149,25 +151,39 @@ class Workspace(ABC):
         """Paths that the steps wrote into the sources, though the objects lie apart."""
 
     def run(
-        self, steps: Iterable[str], log: Path, *, traced: bool, echo: bool, alone: bool = False
+        self, steps: Iterable[str], log: Path, *, tracer: str, echo: bool, alone: bool = False
     ) -> Ended:
         """Run steps until one fails; how the last one ended.
 
-        `alone`: if traced, on one processor.
+        `tracer`: strace and bpf watch the steps, others look at what these leave. `alone`: under
+        strace, on one processor.
         """
         ended = Ended(code=0, seconds=0.0)
-        for number, step in enumerate(steps, len(self.steps)):
-            text = step.replace(JOBS, str(self.jobs))
-            with log.open("a", encoding="utf-8") as out:
-                out.write(f"+ {text}\n")
-            tracer = [*STRACE, "-o", f"{self.out()}/strace.{number}"] if traced else []
-            if traced and alone:
-                tracer = [*processor.one(self.idle), *tracer]
-            ended = self.launch([*tracer, "sh", "-e", "-c", text], log, echo=echo)
-            self.steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
-            if ended.code:
-                break
+        with recorder.recording() if tracer == "bpf" else nullcontext() as recording:
+            for number, step in enumerate(steps, len(self.steps)):
+                text = step.replace(JOBS, str(self.jobs))
+                with log.open("a", encoding="utf-8") as out:
+                    out.write(f"+ {text}\n")
+                command = ["sh", "-e", "-c", text]
+                if tracer == "strace":
+                    under = [*STRACE, "-o", f"{self.out()}/strace.{number}"]
+                    command = [*(processor.one(self.idle) if alone else []), *under, *command]
+                if recording:
+                    ended = self._recorded(recording, number, command, log, echo=echo)
+                else:
+                    ended = self.launch(command, log, echo=echo)
+                self.steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
+                if ended.code:
+                    break
         return ended
+
+    def _recorded(
+        self, recording: Recorder, number: int, command: list[str], log: Path, *, echo: bool
+    ) -> Ended:
+        folder = self.scratch / "out"
+        with recording.into(folder / f"bpf.{number}") as drain:
+            words = recording.words(folder, self.out())
+            return self.launch([*words, *command], log, echo=echo, until=drain)
 
     def environment(self) -> dict[str, str]:
         """A scrubbed environment: nothing of the person's shell decides what is built."""

@@ -18,6 +18,7 @@ from labtasks import (
     namespace,
     process,
     qemu,
+    recorder,
     remote_folder,
     tracing,
     vm,
@@ -91,6 +92,14 @@ def _linux(lab: Lab) -> Iterator[Finding]:
             kind
         ],
         remedy="as root they always work; sysctl kernel.unprivileged_userns_clone=1 for others",
+        needed=False,
+    )
+    found, doubt = recorder.standing(), recorder.distrusted()
+    yield Finding(
+        what="bpf",
+        well=found.works,
+        said=f"not used for a day: {doubt}" if found.works and doubt else found.said,
+        remedy=found.remedy,
         needed=False,
     )
     works = tracing.strace_works(key.path_of(lab))

@@ -150,10 +150,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "auto"
     tracer: Annotated[
-        Literal["auto", "strace", "filemon", "depend", "none"],
+        Literal["auto", "bpf", "strace", "filemon", "depend", "none"],
         Meta(
-            description="How the files a build reads are learned: strace (Linux), filemon (FreeBSD "
-            "META_MODE), depend (what compilers leave), none; auto takes the best one here."
+            description="How the files a build reads are learned: bpf (Linux, as root), strace "
+            "(Linux), filemon (FreeBSD META_MODE), depend (what compilers leave), none; auto takes "
+            "the best one here."
         ),
     ] = "auto"
     jobs: Annotated[int, Meta(description="Jobs of one make; 0 means one per processor.", ge=0)] = 0

@@ -13,8 +13,6 @@ import json
 import mmap
 import os
 import platform
-import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +22,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-from labtasks import bpf, digest, process, trace_bpf
+from labtasks import digest, process, trace_bpf
 from labtasks.error import InfraError
 
 _SOURCE = Path(__file__).with_name("trace_bpf.c")
@@ -56,6 +54,8 @@ class Standing:
 @cache
 def standing() -> Standing:
     """Proved once per boot, then remembered. A refusal is not: what is missing may come."""
+    from labtasks import bpf  # noqa: PLC0415 (what an up-to-date run does not need)
+
     try:
         _refuse_other_hosts()
         about = [_boot(), digest.of_bytes(_SOURCE.read_bytes())]
@@ -88,7 +88,9 @@ class Recorder:
 
     def __init__(self, program: Path) -> None:
         """Load it. Raises InfraError when the kernel or libbpf refuse."""
-        self._name = f"lt{secrets.token_hex(6)}x".encode()  # 15 letters: as many as `comm` has
+        from labtasks import bpf  # noqa: PLC0415
+
+        self._name = f"lt{os.urandom(6).hex()}x".encode()  # 15 letters: as many as `comm` has
         code = program.read_bytes().replace(_NAME, self._name)
         self._program = bpf.Program(code)
         ring = self._program.map("ring")
@@ -106,13 +108,13 @@ class Recorder:
         self._program.close()
 
     def words(self, folder: Path, shown_as: str) -> list[str]:
-        """What a command line must begin with to be recorded; `folder` is a place for a link, by
-        whatever path the command sees it.
+        """What a command line must begin with to be recorded; `folder` is a place for a script,
+        by whatever path the command sees it.
         """
-        link = folder / self._name.decode()
-        if not link.is_symlink():
-            link.symlink_to(process.which("env", path=process.PATH))
-        return [f"{shown_as}/{link.name}"]
+        script = folder / self._name.decode()
+        script.write_text('#!/bin/sh\nexec "$@"\n', encoding="ascii")
+        script.chmod(0o755)
+        return [f"{shown_as}/{script.name}"]
 
     @contextmanager
     def into(self, log: Path) -> Iterator[Callable[[], bool]]:
@@ -171,6 +173,8 @@ def _refuse_other_hosts() -> None:
 
 def _prove(program: Path) -> None:
     """Record one command and look whether what it read is there."""
+    import tempfile  # noqa: PLC0415 (once per boot)
+
     recorder = Recorder(program)
     try:
         with tempfile.TemporaryDirectory() as folder:

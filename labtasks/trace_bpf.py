@@ -30,13 +30,16 @@ FORK, EXEC, BEGIN, END = 1000, 1001, 1002, 1003
 """Records that are no calls: a process was made, ran a program, is the first; nothing follows."""
 
 UNSEEN = (
-    "{} calls were lost",
-    "{} strings could not be read",
-    "{} calls of 32-bit programs",
-    "{} processes could not be followed",
-    "{} calls met on one processor",
+    "bpf: {} calls were lost",
+    "bpf: {} strings could not be read",
+    "bpf: {} calls of 32-bit programs",
+    "bpf: {} processes could not be followed",
+    "bpf: {} calls met on one processor",
 )
 """What the program counts because it cannot tell it; END carries the numbers."""
+
+UNTRUE = "bpf: "
+"""How a problem begins that another tracer would not have had."""
 
 _NUMBERS = Struct(f"<{len(UNSEEN)}Q")
 
@@ -112,9 +115,9 @@ class _Reader:
                 self._record(data[at : at + size])
             at += size + 7 & ~7
         if not self.complete:
-            self.calls.problems.append("the record of calls is cut short")
+            self.calls.problems.append("bpf: the record of calls is cut short")
         if self.strangers:
-            self.calls.problems.append(f"{self.strangers} calls of processes nobody saw made")
+            self.calls.problems.append(f"bpf: {self.strangers} calls of processes nobody saw made")
 
     def _record(self, record: bytes) -> None:  # noqa: C901 (the hottest: one call less each)
         pid, call, fd, fd2, result, extra = RECORD.unpack_from(record)

@@ -1,6 +1,7 @@
 """Which tracer a build gets, and the trace it leaves.
 
-    strace    every file call of every process (Linux)
+    bpf       every file call of every process, told by the kernel (Linux, root)
+    strace    the same, by stopping at each
     filemon   the .meta records of FreeBSD's make in META_MODE
     depend    what compilers leave, and the recipe's globs for what they never show
 
@@ -16,11 +17,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
 
-from labtasks import layer, namespace, process, trace_depend, trace_filemon, trace_strace
+from labtasks import (
+    layer,
+    namespace,
+    process,
+    recorder,
+    trace_bpf,
+    trace_depend,
+    trace_filemon,
+    trace_strace,
+)
 from labtasks.builder import STRACE, Workspace
-from labtasks.error import UserError
+from labtasks.error import UserError, say
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
+
+_WATCHERS = {"bpf": trace_bpf.parse, "strace": trace_strace.parse}
 
 _LONGEST = 256
 """Bytes of a first line that the kernel looks at."""
@@ -42,8 +54,13 @@ def choose(setting: str, part: Part, path: str, there: str | None = None) -> str
         process.which("strace", path=path)
     if setting == "filemon" and platform.system() != "FreeBSD":
         raise UserError("only FreeBSD has filemon", hint='set tracer = "auto" in lab.toml')
+    if setting == "bpf" and not recorder.standing().works:
+        found = recorder.standing()
+        raise UserError(f"calls cannot be recorded by BPF: {found.said}", hint=found.remedy)
     if setting != "auto":
         return setting
+    if recorder.standing().works and not recorder.distrusted():
+        return "bpf"
     if strace_works(path):
         return "strace"
     if platform.system() == "FreeBSD" and Path("/dev/filemon").exists():
@@ -74,18 +91,8 @@ def collect(
     """
     places = space.places()
     src, obj = places.src, places.obj
-    if tracer == "strace":
-        logs = sorted((space.scratch / "out").glob("strace.*"), key=lambda p: int(p.suffix[1:]))
-        known = {**links, **_doors(src, obj)}
-
-        def interpreter(path: str) -> str:
-            return _interpreter(space.shown(path))
-
-        steps = [
-            trace_strace.parse(p, src=src, obj=obj, cwd=src, links=known, interpreter=interpreter)
-            for p in logs
-        ]
-        return reduce(Trace.united, steps) if steps else None
+    if tracer in _WATCHERS:
+        return _watched(tracer, space, links)
     if tracer == "filemon":
         return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
     if tracer == "depend":
@@ -98,6 +105,26 @@ def collect(
         listed = frozenset(path.rpartition("/")[0] for path in reads)
         return found.united(Trace({DRIVER: Job(reads=reads, listed=listed, rules=reads)}))
     return None
+
+
+def _watched(tracer: str, space: Workspace, links: Mapping[str, str]) -> Trace | None:
+    """What the steps did, by the logs of a tracer that watched them."""
+    src, obj = space.places().src, space.places().obj
+    logs = sorted((space.scratch / "out").glob(f"{tracer}.*"), key=lambda p: int(p.suffix[1:]))
+    known = {**links, **_doors(src, obj)}
+
+    def interpreter(path: str) -> str:
+        return _interpreter(space.shown(path))
+
+    parse = _WATCHERS[tracer]
+    steps = [
+        parse(log, src=src, obj=obj, cwd=src, links=known, interpreter=interpreter) for log in logs
+    ]
+    unseen = [p for step in steps for p in step.problems if p.startswith(trace_bpf.UNTRUE)]
+    if unseen:
+        recorder.distrust(unseen[0])
+        say(f"note: {unseen[0]}: this trace proves nothing, and strace will watch for a day")
+    return reduce(Trace.united, steps) if steps else None
 
 
 def _interpreter(script: Path | None) -> str:

@@ -27,7 +27,7 @@ import hypothesis
 import pytest
 from tiny import CHANGES, RECIPE, write_base
 
-from labtasks import key, layer, main
+from labtasks import key, layer, main, recorder
 from labtasks.key import Wanted
 from labtasks.lab import load
 from labtasks.layer import LayerId
@@ -432,6 +432,8 @@ def needs(driver: str, tracer: str) -> None:
     """Skip what this machine cannot do."""
     if tracer == "strace" and not shutil.which("strace"):
         pytest.skip("strace is missing")
+    if tracer == "bpf" and not recorder.standing().works:
+        pytest.skip(f"no BPF: {recorder.standing().said}")
     if driver == "root" and os.geteuid() != 0:
         pytest.skip("not root: overlays are mounted in a user namespace, which has its own tests")
     if driver in ("root", "user") and not can_unshare(driver):

@@ -89,9 +89,11 @@ def test_overlay_as_root_with_strace(world, make_lab, part):
     table(world, make_lab(built=True), {change: TRACED[change] for change in third})
 
 
-@pytest.mark.parametrize("driver", ["user", "copy"])
-def test_other_drivers_with_strace(world, make_lab, driver):
-    lab = make_lab(driver=driver, built=True)
+@pytest.mark.parametrize(
+    ("driver", "tracer"), [("user", "strace"), ("copy", "strace"), ("root", "bpf"), ("copy", "bpf")]
+)
+def test_other_drivers_and_tracers(world, make_lab, driver, tracer):
+    lab = make_lab(driver=driver, tracer=tracer, built=True)
     table(world, lab, {change: TRACED[change] for change in BRIEF})
 
 
