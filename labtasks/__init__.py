@@ -15,7 +15,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     layer locks store              file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
     candidate reuse                how much work may be skipped: the ladder, the cheapest base
-    namespace processor builder overlay lane workspace tracing
+    namespace processor bpf recorder builder overlay lane workspace tracing
                                    run a recipe's steps where they see constant paths, watched
     attempt doubt failure          one build: run, disbelieved, sealed; its log
     objfs artifact boot            export what was built; the whole pipeline; start the result

@@ -45,7 +45,7 @@ def choose(setting: str, part: Part, path: str, there: str | None = None) -> str
     builds, "" for none.
     """
     if there is not None:
-        if setting in ("strace", "filemon") and setting != there:
+        if setting in ("bpf", "strace", "filemon") and setting != there:
             hint = f'install it there, or set tracer = "auto" (that is {there or "depend"})'
             raise UserError(f"the machine that builds has no working {setting}", hint=hint)
         best = there or ("depend" if part.depends else "none")

@@ -1,18 +1,11 @@
-"""The reader of strace logs: recorded lines, and real runs where ptrace is permitted."""
+"""The reader of strace logs, on lines as strace writes them."""
 
 from __future__ import annotations
-
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from labtasks import trace_strace
 from labtasks.trace import CHECK, DRIVER, Trace
-
-CALLS = "%file,fchdir,fcntl,dup,dup2,dup3,clone,clone3,vfork,fork"
 
 
 def parse(text: str, links: dict[str, str] | None = None) -> Trace:
@@ -206,79 +199,3 @@ def test_links_made_read_and_known_before() -> None:
     assert "src/sys/x86/include/a.h" in parse(read).reads
     trace = parse(start + '1 open("m/a.h", O_RDONLY) = 3\n', {"obj/m": "/mnt/src/sys"})
     assert trace.reads >= {"obj/m", "src/sys/a.h"}
-
-
-@pytest.fixture(scope="module")
-def strace() -> list[str]:
-    """The command that traces; a skip where there is none or it may not."""
-    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", f"trace={CALLS}"]
-    for tool in ("strace", "make", "cc"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"no {tool} on this machine")
-    probe = subprocess.run([*command, "-o", os.devnull, "true"], capture_output=True, check=False)
-    if probe.returncode:
-        pytest.skip(f"strace cannot trace here: {probe.stderr.decode(errors='replace').strip()}")
-    return command
-
-
-MAKEFILE = """\
-all: $(OBJ)/main.o
-	cd sub && $(MAKE) OBJ=$(OBJ)
-	cc -o $(OBJ)/prog $(OBJ)/main.o $(OBJ)/sub.o
-$(OBJ)/main.o: main.c $(OBJ)/gen.h
-	cc -Imissing -Iinclude -I$(OBJ) -c main.c -o $@
-$(OBJ)/gen.h: gen.sh
-	sh gen.sh > $@.tmp && mv $@.tmp $@
-"""
-PROJECT = {
-    "Makefile": MAKEFILE,
-    "sub/Makefile": "$(OBJ)/sub.o: sub.c\n\tcc -I../include -c sub.c -o $@\n",
-    "gen.sh": 'for f in list/*; do echo "#define N `cat $f`"; done\n',
-    "list/one": "3\n",
-    "include/f.h": "int f(void);\n",
-    "main.c": '#include "f.h"\n#include "gen.h"\nint main(void) { return f() + N; }\n',
-    "sub/sub.c": '#include "f.h"\nint f(void) { return 1; }\n',
-}
-
-
-def build(strace: list[str], top: Path) -> Trace:
-    log = top / "log"
-    src, obj = top / "src", top / "obj"
-    command = [*strace, "-o", str(log), "sh", "-c", f"make -j2 OBJ={obj}"]
-    subprocess.run(command, cwd=src, check=True, capture_output=True)
-    return trace_strace.parse(log, src=str(src), obj=str(obj), cwd=str(src))
-
-
-def test_a_real_build(strace: list[str], tmp_path: Path) -> None:
-    (tmp_path / "obj").mkdir()
-    for name, text in PROJECT.items():
-        path = tmp_path / "src" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        os.utime(path, (946684800, 946684800))
-    trace = build(strace, tmp_path)
-    assert trace.problems == ()
-    objects = {"obj/gen.h", "obj/main.o", "obj/sub.o", "obj/prog"}
-    assert products(trace) == {DRIVER, *objects}
-    sources = {f"src/{name}" for name in PROJECT}
-    assert sources <= trace.reads
-    assert {p for p in trace.reads if p.startswith("obj/")} == set()
-
-    def concerned(status: str, path: str) -> set[str]:
-        return {name for name in trace.touched([(status, path)]) if name != DRIVER}
-
-    assert concerned("M", "src/include/f.h") == {"obj/main.o", "obj/sub.o"}
-    assert concerned("M", "src/sub/sub.c") == {"obj/sub.o"}
-    assert concerned("A", "src/f.h") == {"obj/main.o"}  # beside main.c: it would be found first
-    assert concerned("A", "src/missing/f.h") == {"obj/main.o"}
-    assert concerned("A", "src/include/new.h") == set()
-    assert concerned("A", "src/list/two") == {"obj/gen.h"}
-    assert list(trace.touched([("M", "src/sub/Makefile")])) == [DRIVER]
-
-    (tmp_path / "src/sub/sub.c").write_text("int f(void) { return 2; }\n")
-    joined = trace.joined(build(strace, tmp_path))
-    assert products(joined) == {DRIVER, *objects}
-    assert joined.jobs["obj/main.o"] == trace.jobs["obj/main.o"]
-    assert list(joined.touched([("M", "src/include/f.h")])) == [
-        name for name in trace.touched([("M", "src/include/f.h")]) if name != "obj/sub.o"
-    ]
