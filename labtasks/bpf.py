@@ -35,10 +35,16 @@ def compiled(source: Path, folder: Path, defines: Sequence[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         answer = process.query([clang, *flags, "-c", str(source), "-o", str(new)], timeout=60)
         if answer.code:
-            raise InfraError(f"{clang} refused {source.name}: {answer.error.strip()[:300]}")
+            raise InfraError(
+                f"{clang} refused {source.name}: {answer.error.strip()[:300]}",
+                hint="try another clang",
+            )
         new.replace(made)
     except OSError as error:
-        raise InfraError(f"{folder} cannot be written to: {error.strerror}") from None
+        raise InfraError(
+            f"{folder} cannot be written to: {error.strerror}",
+            hint="set XDG_CACHE_HOME to a folder that can",
+        ) from None
     return made
 
 
@@ -66,7 +72,10 @@ class Program:
         if not (self._object and self._number("bpf_object__load") == 0 and self._attached()):
             why = os.strerror(ctypes.get_errno())
             self.close()
-            raise InfraError(f"the kernel refuses the program: {why}", hint="strace does as well")
+            raise InfraError(
+                f"the kernel refuses the program: {why}",
+                hint='nothing: tracer = "auto" takes the next best',
+            )
 
     def _attached(self) -> bool:
         program = 0
@@ -100,7 +109,7 @@ class Program:
         descriptor = ctypes.c_int(self.map(name))
         lookup = self._library.bpf_map_lookup_elem
         if lookup(descriptor, ctypes.byref(key), ctypes.byref(value)):
-            raise InfraError(f"the kernel does not tell {name}")
+            raise InfraError(f"the kernel does not tell {name}", hint="run again")
         return value.value
 
     def close(self) -> None:

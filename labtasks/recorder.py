@@ -32,6 +32,8 @@ _NAME = b"LABTASKSS*NAME!"
 _RING = 16 << 20
 """Bytes of the ring buffer: seconds of the busiest build, should this process be held up."""
 
+_ELSE = 'nothing: tracer = "auto" takes the next best'
+
 _POSITION = Struct("<Q")
 _LENGTH = Struct("<I")
 _PATIENCE = 1.0
@@ -58,7 +60,7 @@ def standing() -> Standing:
 
     try:
         _refuse_other_hosts()
-        about = [_boot(), digest.of_bytes(_SOURCE.read_bytes())]
+        about = [digest.of_bytes(_SOURCE.read_bytes()), *_may()]
         known = _read(_memory("bpf.json"))
         program = Path(str(known.get("program")))
         if known.get("about") != about or not program.is_file():
@@ -164,11 +166,11 @@ def recording() -> Iterator[Recorder]:
 
 def _refuse_other_hosts() -> None:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        raise InfraError("only on Linux on x86-64", hint='tracer = "auto" takes what there is')
+        raise InfraError("only on Linux on x86-64", hint=_ELSE)
     if os.geteuid() != 0:
-        raise InfraError("only root may put programs into the kernel", hint="strace does as well")
+        raise InfraError("only root may put programs into the kernel", hint=_ELSE)
     if not Path("/sys/kernel/btf/vmlinux").exists():
-        raise InfraError("this kernel does not describe its types (BTF)", hint="Debian's does")
+        raise InfraError("this kernel does not describe its types (BTF)", hint=_ELSE)
 
 
 def _prove(program: Path) -> None:
@@ -188,11 +190,15 @@ def _prove(program: Path) -> None:
         recorder.close()
     if trace.problems or "src/read" not in trace.reads:
         why = "; ".join(trace.problems) or "a file that was read is not among them"
-        raise InfraError(f"calls were not recorded as they should be: {why}")
+        raise InfraError(f"calls were not recorded as they should be: {why}", hint=_ELSE)
 
 
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+def _may() -> list[str]:
+    """What decides whether this process may: the boot, its capabilities and confinement."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    own = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    limits = [line for line in own if line.startswith(("CapEff:", "Seccomp:"))]
+    return [boot, *limits, os.readlink("/proc/self/ns/user")]
 
 
 def _memory(name: str) -> Path:
