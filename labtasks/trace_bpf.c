@@ -55,7 +55,7 @@ struct record {
 	u32 pid, call;
 	s32 fd, fd2, result;
 	u32 extra;
-	char text[3 * LONGEST]; /* two strings and what the verifier takes a length for */
+	char text[4 * LONGEST]; /* two strings, and room for what older verifiers can prove of them */
 };
 
 struct room {
@@ -113,39 +113,52 @@ INLINE void leave(struct room *room)
 	__sync_lock_test_and_set(&room->busy, 0);
 }
 
+/* A number below a power of two, so that Linux 6.1 sees it too; the compiler must not. */
+INLINE u64 below(u64 limit, u64 number)
+{
+	__asm__ volatile("" : "+r"(number));
+	return number & (limit - 1);
+}
+
 INLINE void send(struct record *record, u32 length)
 {
-	u32 size = __builtin_offsetof(struct record, text) + length;
-	if (size > sizeof(*record) || ring_output(&ring, record, size, NO_WAKEUP))
+	u64 size = __builtin_offsetof(struct record, text) + below(4 * LONGEST, length);
+	if (ring_output(&ring, record, size, NO_WAKEUP))
 		count(LOST);
+}
+
+/* A path of the caller's; its length with the zero byte, or -1. */
+INLINE s32 path(char *to, u64 from)
+{
+	long length = user_string(to, LONGEST, (void *)from);
+	if (length == 0) { /* what Linux 6.1 returns for an empty one */
+		*to = 0;
+		return 1;
+	}
+	return length < 0 || length > LONGEST ? -1 : length;
 }
 
 /* The text of a call's record; its length, or -1. */
 INLINE s32 text(struct room *room, const struct shape *shape)
 {
 	struct record *r = &room->record;
-	u32 length;
-	long n;
+	s32 length, more = 0;
 
 	if (!shape->path)
 		return 0;
-	n = user_string(r->text, LONGEST, (void *)room->args[shape->path & 7]);
-	if (n <= 0 || n > LONGEST)
+	length = path(r->text, room->args[shape->path & 7]);
+	if (length < 0)
 		return -1;
-	length = n;
+	char *next = r->text + below(2 * LONGEST, length);
 	if (shape->path2) {
-		n = user_string(r->text + length, LONGEST, (void *)room->args[shape->path2 & 7]);
-		if (n <= 0 || n > LONGEST)
-			return -1;
-		length += n;
+		more = path(next, room->args[shape->path2 & 7]);
 	} else if ((r->call == READLINK || r->call == READLINKAT) && r->result > 0) {
-		u32 size = r->result;
 		u64 from = room->args[r->call == READLINK ? 2 : 3];
-		if (size > LONGEST || user_read(r->text + length, size, (void *)from))
+		more = r->result;
+		if (more > LONGEST || user_read(next, below(2 * LONGEST, more), (void *)from))
 			return -1;
-		length += size;
 	}
-	return length;
+	return more < 0 ? -1 : length + more;
 }
 
 INLINE void call(struct room *room, struct pt_regs *regs, const struct shape *shape)
