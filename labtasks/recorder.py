@@ -95,11 +95,14 @@ class Recorder:
         self._name = f"lt{os.urandom(6).hex()}x".encode()  # 15 letters: as many as `comm` has
         code = program.read_bytes().replace(_NAME, self._name)
         self._program = bpf.Program(code)
-        ring = self._program.map("ring")
-        page = mmap.PAGESIZE
-        self._consumed = mmap.mmap(ring, page)
-        # the kernel shows the ring twice, one after the other: nothing wraps
-        self._ring = mmap.mmap(ring, page + 2 * _RING, access=mmap.ACCESS_READ, offset=page)
+        ring, page = self._program.map("ring"), mmap.PAGESIZE
+        try:
+            self._consumed = mmap.mmap(ring, page)
+            # the kernel shows the ring twice, one after the other: nothing wraps
+            self._ring = mmap.mmap(ring, page + 2 * _RING, access=mmap.ACCESS_READ, offset=page)
+        except OSError as error:
+            self._program.close()
+            raise InfraError(f"no ring buffer: {error.strerror}", hint=_ELSE) from None
         self._at = 0
         self._file: BinaryIO | None = None
 

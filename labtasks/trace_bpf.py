@@ -26,6 +26,8 @@ RECORD = Struct("<IIiiiI")
 FRAME = Struct("<II")
 """What the kernel puts before each record."""
 
+_HEAD = Struct("<IIIIiiiI")  # both
+
 FORK, EXEC, BEGIN, END = 1000, 1001, 1002, 1003
 """Records that are no calls: a process was made, ran a program, is the first; nothing follows."""
 
@@ -104,61 +106,57 @@ class _Reader:
 
     def read(self, data: bytes) -> None:
         """All the records."""
-        at, end = 0, len(data)
-        while at + FRAME.size + RECORD.size <= end and not self.complete:
-            length = FRAME.unpack_from(data, at)[0]
-            at += FRAME.size
-            size = length & ~(BUSY | DISCARDED)
-            if length & BUSY or at + size > end:
+        calls, at, end = self.calls, 0, len(data)
+        while at + _HEAD.size <= end and not self.complete:
+            length, _, pid, call, fd, fd2, result, extra = _HEAD.unpack_from(data, at)
+            text = at + _HEAD.size
+            at += FRAME.size + (length & ~(BUSY | DISCARDED))
+            if length & BUSY or at > end:
                 break
-            if not length & DISCARDED:
-                self._record(data[at : at + size])
-            at += size + 7 & ~7
+            calls.number += 1
+            # Most are calls with a path outside the trees: refused at once.
+            outside = data.startswith(b"/", text) and not data.startswith(self.inside, text)
+            if outside and call in _ONE_PATH and not (call in _OPEN and extra & DIRECTORY):
+                pass
+            elif not length & DISCARDED:
+                self._record(pid, call, (fd, fd2), result, extra, data[text:at])
+            at = at + 7 & ~7
         if not self.complete:
-            self.calls.problems.append("bpf: the record of calls is cut short")
+            calls.problems.append("bpf: the record of calls is cut short")
         if self.strangers:
-            self.calls.problems.append(f"bpf: {self.strangers} calls of processes nobody saw made")
+            calls.problems.append(f"bpf: {self.strangers} calls of processes nobody saw made")
 
-    def _record(self, record: bytes) -> None:  # noqa: C901 (the hottest: one call less each)
-        pid, call, fd, fd2, result, extra = RECORD.unpack_from(record)
-        text = record[RECORD.size :]
+    def _record(
+        self, pid: int, call: int, fds: tuple[int, int], result: int, extra: int, text: bytes
+    ) -> None:
         calls = self.calls
-        calls.number += 1
-        if call == END:
-            self._ended(text)
-            return
         if call == BEGIN:
             calls.begun(pid)
             self.starting = True
             return
+        if call == END:
+            self._ended(text)
+            return
         if self.starting and call != EXEC:
             return
         self.starting = False
-        if call in _ONE_PATH and self._outside(call, text, extra):
-            return
         process = calls.live.get(result if call == EXEC else pid)
         if process is None:
             self.strangers += 1
         elif call in _ONE_PATH:
             path, _, target = text.partition(b"\0")
-            full = calls.absolute(process, _held(fd), path)
+            full = calls.absolute(process, _held(fds[0]), path)
             if full is not None:
                 self._one_path(process, call, full, target, result, extra)
         elif call in _TWO_PATHS:
-            self._two_paths(process, call, (fd, fd2), result, text)
+            self._two_paths(process, call, fds, result, text)
         elif call < FORK:
-            self._held_call(process, call, fd, result, text)
+            self._held_call(process, call, fds[0], result, text)
         elif call == FORK:
             thread, fs, files = (bool(extra & bit) for bit in (_THREAD, _FS, _FILES))
             calls.forked(process, result, thread=thread, fs=fs, files=files)
         else:
             self._executed(process, pid, result, text)
-
-    def _outside(self, call: int, text: bytes, extra: int) -> bool:
-        """Whether the path lies outside the trees, as most do, and says nothing."""
-        if text[:1] != b"/" or text.startswith(self.inside):
-            return False
-        return not (call in _OPEN and extra & DIRECTORY)
 
     def _one_path(
         self, process: Process, call: int, path: bytes, target: bytes, result: int, extra: int
