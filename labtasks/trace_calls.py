@@ -172,6 +172,14 @@ class Calls:
         """An fchdir that worked; `held` is what the descriptor was opened on, with a slash."""
         process.cwd[0] = held or process.cwd[0]
 
+    def copied(self, process: Process, fd: int, held: bytes | None, new: int) -> None:
+        """A dup, or an fcntl that was one: `new` is what `fd` is, opened on `held`.
+
+        Without knowledge of the old one, what was known of the new one is wrong now.
+        """
+        process.fds[new] = held
+        process.redirect(fd, new)
+
     def listed(self, process: Process, held: bytes | None) -> None:
         """A getdents that worked."""
         if held:
