@@ -206,7 +206,7 @@ class _Reader:
         calls = self.calls
         held = process.fds.get(fd)
         if call in _DUP:
-            calls.duplicated(process, fd, result, held)
+            calls.copied(process, fd, held, result)
         elif call in _LISTED:
             calls.listed(process, held)
         elif call == _FCHDIR:

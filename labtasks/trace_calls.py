@@ -84,8 +84,8 @@ class Calls:
             self.born(pid, parent)
             return
         cwd = parent.cwd if fs else list(parent.cwd)
-        fds = parent.fds if files else dict(parent.fds)
-        self.born(pid, Process(parent, cwd, fds, born=self.number))
+        held = parent.fds if files else dict(parent.fds)
+        self.born(pid, Process(parent, cwd, held, born=self.number))
 
     def absolute(self, process: Process, fd: int | None, path: bytes) -> bytes | None:
         """A path a call named, made absolute; None when that cannot be done, which is counted."""
@@ -154,8 +154,8 @@ class Calls:
         self.used(process, path, result)
         if result == 0:
             process.ran = True
-            process.driver = path.rpartition(b"/")[2] in self._drivers
             process.began = self.number
+            process.driver = path.rpartition(b"/")[2] in self._drivers
             self._interpreted(process, path)
 
     def _interpreted(self, process: Process, path: bytes) -> None:
@@ -172,11 +172,13 @@ class Calls:
         """An fchdir that worked; `held` is what the descriptor was opened on, with a slash."""
         process.cwd[0] = held or process.cwd[0]
 
-    def duplicated(self, process: Process, old: int | None, new: int, held: bytes | None) -> None:
-        """`new` was made what `old` is, which was opened on `held`."""
+    def copied(self, process: Process, fd: int, held: bytes | None, new: int) -> None:
+        """A dup, or an fcntl that was one: `new` is what `fd` is, opened on `held`.
+
+        Without knowledge of the old one, what was known of the new one is wrong now.
+        """
         process.fds[new] = held
-        if old is not None:
-            process.redirect(old, new)
+        process.redirect(fd, new)
 
     def listed(self, process: Process, held: bytes | None) -> None:
         """A getdents that worked."""

@@ -34,9 +34,9 @@ class Process:
     parent: Process | None
     cwd: list[bytes]  # one item, so that processes can share it (CLONE_FS); ends in a slash
     fds: dict[int, bytes | None]  # what each descriptor was opened on; ends in a slash
-    born: int = 0  # the number of the call
+    born: int = 0  # the line of the log
     driver: bool = False  # whether the program it last executed is one
-    began: int = 0  # the call by which it became one
+    began: int = 0  # the line at which it became one
     ran: bool = False  # whether it executed anything; before that it is its parent's program
     streams: dict[int, int] = field(default_factory=dict)  # what it then made 1 and 2 from
     reads: set[bytes] = field(default_factory=set)
@@ -82,7 +82,7 @@ class _Makes:
     """What a job has to do with makes that it started."""
 
     shells: set[Process] = field(default_factory=set)  # that led to one
-    last: int = 0  # the call by which the last one began
+    last: int = 0  # the line at which the last one began
 
 
 def jobs_of(processes: Sequence[Process], names: Names, own: str) -> dict[str, Job]:

@@ -191,10 +191,8 @@ class _Reader:
         elif call == b"getdents64":
             self.calls.listed(process, held)
         elif call != b"fcntl" or b" F_DUPFD" in args:
-            # Without knowledge of the old one, what was known of the new one is wrong now.
             number = fd[1].partition(b"<")[0] if fd else b""
-            old = int(number) if number.isdigit() else None
-            self.calls.duplicated(process, old, result, held)
+            self.calls.copied(process, int(number) if number.isdigit() else -1, held, result)
 
     def _moved(self, process: Process, call: bytes, args: bytes, result: int) -> None:
         """rename, link and symlink, with their *at variants."""
