@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from labtasks import gitlog, process
-from labtasks.error import InfraError, LabError, UserError, say
+from labtasks.error import Code, InfraError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
 from labtasks.lab import Lab
@@ -57,7 +57,6 @@ class Bisect(LabCommand):
 
     def execute(self, options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        process.terminate_on_sigterm()
         process.children_die_with_us()
         try:
             session = open_session()
@@ -65,13 +64,10 @@ class Bisect(LabCommand):
         except InfraError as error:
             sys.stderr.write(f"ERROR: the host failed: {error}\n")
             sys.stderr.write("nothing is concluded from that: `doit bisect` goes on here\n")
-            return 3
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
-            return 3
+            return Code.REFUSED
         except KeyboardInterrupt:
             sys.stderr.write("\ninterrupted: `doit bisect` goes on here\n")
-            return 130
+            return Code.INTERRUPTED
 
 
 def _answer(session: Session, options: Any, words: list[str]) -> int:
@@ -254,7 +250,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         matters.append(report.text(found).splitlines()[0])
     say(report.text(found))
     say(f"the page is {journal.path.parent / 'report.html'}")
-    return 0 if len(found.culprits) == 1 else 1
+    return Code.DONE if len(found.culprits) == 1 else Code.NO
 
 
 def _repeats(begin: Start) -> int:
@@ -319,7 +315,7 @@ def _status(session: Session, found: State) -> int:
         say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
         if not found.end:
             _say_prospect(session, found)
-        return 1
+        return Code.NO
     names = session.lab.repository.about(found.culprit.commits)
     for commit in found.culprit.commits:
         say(f"culprit: {commit} {names[commit].subject}")
@@ -328,7 +324,7 @@ def _status(session: Session, found: State) -> int:
     for proof in found.proofs:
         what = "agrees" if proof.agrees else "disagrees"
         say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
-    return 0 if len(found.culprit.commits) == 1 else 1
+    return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
 
 
 def _say_prospect(session: Session, found: State) -> None:

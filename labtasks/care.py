@@ -5,12 +5,10 @@ Each prints what it found, one line for one thing.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-from labtasks import process
-from labtasks.error import LabError, say
+from labtasks.error import Code, UserError, say
 from labtasks.loader import LabCommand, open_session
 from labtasks.tasks import Session
 from labtasks.words import count, duration, size
@@ -24,12 +22,7 @@ class _Care(LabCommand):
 
     def execute(self, options: Any, _words: list[str]) -> int:
         """Doit's hook."""
-        process.terminate_on_sigterm()
-        try:
-            return self.answer(open_session(), options)
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
-            return 3
+        return self.answer(open_session(), options)
 
     def answer(self, session: Session, options: Any) -> int:
         """Answer; the command's status."""
@@ -107,8 +100,6 @@ class Gc(_Care):
 
 
 def _number(text: str) -> float:
-    from labtasks.error import UserError  # noqa: PLC0415
-
     try:
         return float(text)
     except ValueError:
@@ -133,4 +124,4 @@ class Doctor(_Care):
             remedy = "" if found.well else f"\n     do: {found.remedy}"
             say(f"{mark:<4} {found.what}: {found.said}{remedy}")
             ill += found.needed and not found.well
-        return 1 if ill else 0
+        return Code.NO if ill else Code.DONE

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labtasks import config, lab, process, tasks
-from labtasks.error import LabError, UserError, say
+from labtasks import config, lab, tasks
+from labtasks.error import Code, LabError, UserError, say
 from labtasks.kinds import KINDS
 from labtasks.lab import Lab
-from labtasks.loader import LabCommand, calm, open_session
+from labtasks.loader import LabCommand, open_session
 from labtasks.store import Store
 
 
@@ -27,22 +27,16 @@ class _Ask(LabCommand):
 
     def execute(self, _options: Any, names: list[str]) -> int:
         """Doit's hook."""
-        process.terminate_on_sigterm()
-        sys.excepthook = calm
-        try:
-            if not names:
-                raise UserError(f"{self.name}: of what?", hint=f"doit {self.name} kernel:HEAD")
-            session = open_session()
-            codes = []
-            for name in names:
-                kind, _, ref = name.partition(":")
-                if kind not in self.kinds or not ref:
-                    hint = config.nearest(kind, self.kinds)
-                    raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
-                codes.append(self.answer(session, kind, ref))
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
-            return 3
+        if not names:
+            raise UserError(f"{self.name}: of what?", hint=f"doit {self.name} kernel:HEAD")
+        session = open_session()
+        codes = []
+        for name in names:
+            kind, _, ref = name.partition(":")
+            if kind not in self.kinds or not ref:
+                hint = config.nearest(kind, self.kinds)
+                raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
+            codes.append(self.answer(session, kind, ref))
         return max(codes)
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
@@ -97,7 +91,7 @@ class Verify(_Ask):
                 sys.stdout.write(f"{want.name}: {label}: {path}\n")
         verdict = "equal" if found.same else "NOT equal"
         sys.stdout.write(f"{want.name}: {verdict}: {found.equal} files the same\n")
-        return 0 if found.same else 1
+        return Code.DONE if found.same else Code.NO
 
 
 class _Visit(LabCommand):
@@ -106,16 +100,10 @@ class _Visit(LabCommand):
     def execute(self, _options: Any, _words: list[str]) -> int:
         """Doit's hook. doit takes `a=b` for itself: the words are read as they were typed."""
         words = sys.argv[sys.argv.index(self.name) + 1 :]
-        try:
-            if not words:
-                raise UserError(f"{self.name}: which machine?", hint=f"doit {self.name} <vm>")
-            found = lab.load(Path.cwd())
-            return self.visit(found, Store(found.cache), words[0], words[1:])
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
-            return 3
-        except KeyboardInterrupt:
-            return 130
+        if not words:
+            raise UserError(f"{self.name}: which machine?", hint=f"doit {self.name} <vm>")
+        found = lab.load(Path.cwd())
+        return self.visit(found, Store(found.cache), words[0], words[1:])
 
     def visit(self, found: Lab, store: Store, name: str, words: list[str]) -> int:
         """Visit one machine; the command's status."""
@@ -175,7 +163,6 @@ class Verdict(LabCommand):
         from labtasks.judge import Outcome, git_code  # noqa: PLC0415
         from labtasks.probe import Prober  # noqa: PLC0415
 
-        process.terminate_on_sigterm()
         try:
             if not 1 <= len(words) <= 2:
                 raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labtasks import config, process
-from labtasks.error import LabError, UserError
+from labtasks.error import Code, LabError, UserError
 from labtasks.git import Commit
 from labtasks.key import Wanted
 from labtasks.lab import load
@@ -103,13 +103,13 @@ def main(name: str, words: Sequence[str]) -> int:
         _work(rows, asked)
     except LabError as error:
         sys.stderr.write(f"ERROR: {error}\n")
-        return 3
+        return Code.REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: what was under way is gone, what was sealed stays\n")
         sys.stdout.write(table(rows))
-        return 130
+        return Code.INTERRUPTED
     sys.stdout.write(table(rows))
-    return 0 if all(row.code == 0 for row in rows) else 1
+    return Code.DONE if all(row.code == 0 for row in rows) else Code.NO
 
 
 def parse(name: str, words: Sequence[str]) -> Asked:
@@ -166,7 +166,7 @@ def _work(rows: list[Row], asked: Asked) -> None:
     for at, row in enumerate(rows):
         wish, started = row.wish, time.monotonic()
         task = f"install:{row.commit.id}:{wish.vm}" if wish.vm else f"build:{row.commit.id}"
-        rows[at] = replace(row, outcome="interrupted", code=130)
+        rows[at] = replace(row, outcome="interrupted", code=Code.INTERRUPTED)
         options = (*asked.options, f"builder={wish.builder}")
         code = loader.run(*options, task)
         rung, outcome = _told(row, options, code, time.time() - (time.monotonic() - started))

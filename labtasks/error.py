@@ -6,9 +6,21 @@ Knows nothing of who catches them. Each carries a hint that says what to do next
 
 from __future__ import annotations
 
+import enum
 import sys
 
 from labtasks import live
+
+
+class Code(enum.IntEnum):
+    """What every command of ours ends with; docs/commands.md says it to people."""
+
+    DONE = 0
+    NO = 1
+    """The answer is no, or a task failed."""
+    REFUSED = 3
+    """The question was wrong, or nothing could begin. (2 is doit's for a defect.)"""
+    INTERRUPTED = 130
 
 
 def printable(name: str) -> str:

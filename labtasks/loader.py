@@ -18,7 +18,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from labtasks import config, kinds, lab, process, tasks
-from labtasks.error import LabError, UserError
+from labtasks.error import Code, LabError, UserError
 from labtasks.store import Store
 
 _HELP = {
@@ -34,7 +34,7 @@ _DIRECTORY = {
 
 class LabCommand(Command):  # type: ignore[misc]
     """A command whose --help answers: doit itself only knows `doit help <command>`. Its lab is that
-    of --dir, or of the working directory.
+    of --dir, or of the working directory. A LabError ends it as refused, Ctrl-C as interrupted.
     """
 
     def get_options(self) -> list[CmdOption]:
@@ -55,15 +55,23 @@ class LabCommand(Command):  # type: ignore[misc]
             known = [f"--{option.long}" for option in self.cmdparser.options] + ["--help"]
             word = next((one for one in text.split() if one.startswith("--")), "")
             sys.stderr.write(f"ERROR: {self.name}: {text}\n  hint: {config.nearest(word, known)}\n")
-            return 3
+            return Code.REFUSED
         asked = {**self.opt_vals, **({"cwdPath": said["cwdPath"]} if said["cwdPath"] else {})}
         where = asked.get("cwdPath") or os.path.dirname(asked.get("dodoFile") or "")  # noqa: PTH120
         try:
             os.chdir(where or ".")
         except OSError as error:
             sys.stderr.write(f"ERROR: {where}: {error.strerror}\n  hint: a lab's directory\n")
-            return 3
-        return int(super().parse_execute(in_args))
+            return Code.REFUSED
+        process.terminate_on_sigterm()
+        try:
+            return int(super().parse_execute(in_args))
+        except LabError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return Code.REFUSED
+        except KeyboardInterrupt:
+            calm(KeyboardInterrupt, KeyboardInterrupt(), None)
+            return Code.INTERRUPTED
 
 
 class Loader(DodoTaskLoader):  # type: ignore[misc]
@@ -77,7 +85,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
             sys.stderr.write(
                 "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
             )
-            raise SystemExit(3)
+            raise SystemExit(Code.REFUSED)
 
     def setup(self, opt_values: Any) -> None:
         """Doit's hook, before dodo.py is read."""

@@ -17,7 +17,7 @@ import msgspec
 from labtasks import demo, recipe
 from labtasks.addressee import Notify
 from labtasks.config import described, toml
-from labtasks.error import LabError, UserError
+from labtasks.error import Code, LabError, UserError
 from labtasks.git import Repository
 from labtasks.lab import DEMO, FILE, Settings, Test
 from labtasks.machine import Vm
@@ -72,10 +72,10 @@ def main(words: Sequence[str] | None = None) -> int:
         actions[asked.command]()
     except LabError as error:
         sys.stderr.write(f"labtasks: {error}\n")
-        return 3
+        return Code.REFUSED
     except OSError as error:
         sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
-        return 3
+        return Code.REFUSED
     return 0
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labtasks.error import LabError, UserError
+from labtasks.error import Code, LabError, UserError
 from labtasks.transparent import Ended, let_go, run
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def main(words: Sequence[str] | None = None) -> int:
         asked = asked[1:]
     elif asked and asked[0].startswith("-"):
         sys.stderr.write(f"muninn: no option {asked[0]}\n  hint: muninn --help\n")
-        return 3
+        return Code.REFUSED
     if not asked:
         sys.stderr.write("muninn: run what?\n  hint: muninn make, muninn eitri local/HEAD\n")
-        return 3
+        return Code.REFUSED
     return _watched(asked)
 
 
@@ -193,13 +193,13 @@ def _test() -> int:
         failed = notify.send(news.message(told), to)
     except LabError as error:
         sys.stderr.write(f"muninn: {error}\n")
-        return 3
+        return Code.REFUSED
     for text in failed:
         sys.stderr.write(f"muninn: {text}\n")
     for channel in to:
         if not any(text.startswith(f"{channel.name}:") for text in failed):
             sys.stdout.write(f"muninn: {channel.name}: sent\n")
-    return 3 if wrong else 1 if failed else 0
+    return Code.REFUSED if wrong else Code.NO if failed else Code.DONE
 
 
 if __name__ == "__main__":
