@@ -345,8 +345,10 @@ class Repository:
 
     def write_paths(
         self, tree: TreeId, changes: tuple[Change, ...], into: Path, index: Path
-    ) -> None:
-        """Write the new content of changed paths below `into`, with their attributes in force."""
+    ) -> dict[str, str]:
+        """Write the new content of changed paths below `into`, with their attributes in force:
+        those files are written too. The blob of each path that was written.
+        """
         env = {"GIT_INDEX_FILE": str(index)}
         wanted = {c.path: (c.mode, c.blob) for c in changes if c.mode in _MODES}
         parents = {str(p) for path in wanted for p in Path(path).parents}
@@ -357,6 +359,7 @@ class Repository:
         lines = "".join(f"{mode} {blob}\t{path}\0" for path, (mode, blob) in wanted.items())
         self._git("update-index", "-z", "--index-info", env=env, data=os.fsencode(lines))
         self._checkout(into, env)
+        return {path: blob for path, (_, blob) in wanted.items()}
 
     def _checkout(self, into: Path, env: dict[str, str]) -> None:
         config = ("core.autocrlf=false", *_PARALLEL)

@@ -123,10 +123,10 @@ class Hunt:
         if self._believed:  # a fork is no end, and git too tests those
             ends = [(c, v) for c, v in ends if c not in (*begin.goods, begin.bad)]
         ends = [(c, v) for c, v in ends if c not in told or told[c].verdict is not v]
-        if self.ahead and len(ends) > 1:  # one end is built while the other boots
-            self.ahead.prepare(self.about[commit] for commit, _ in ends[1:])
-        for commit, wanted in ends:
+        for number, (commit, wanted) in enumerate(ends, 1):
             about, word = self.about[commit], begin.terms.word(wanted)
+            if self.ahead:  # the next end is built while this one boots
+                self.ahead.prepare((self.about[c] for c, _ in ends[number:][:1]), now=about)
             found = self._tested(about, why=f"the {word} end")
             pinned = isinstance(self.prober.world, Commit)
             if found is not wanted and commit == begin.bad and pinned:

@@ -123,9 +123,8 @@ def _delta(
 ) -> list[Entry]:
     root = folder / "t"
     written = tuple(c for c in changes if c.status != "D")
-    if written:
-        repository.write_paths(new, written, root, index)
-    entries = _sealed(root, {c.path: c.blob for c in written})
+    blobs = repository.write_paths(new, written, root, index) if written else {}
+    entries = _sealed(root, blobs)
     vanished, _ = directories(repository, changes, old, new)
     for path in _topmost({c.path for c in changes if c.status == "D"} | vanished):
         target = root / path
