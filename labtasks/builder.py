@@ -167,7 +167,7 @@ class Workspace(ABC):
                 command = ["sh", "-e", "-c", text]
                 if tracer == "strace":
                     under = [*STRACE, "-o", f"{self.out()}/strace.{number}"]
-                    command = [*(processor.one(self.idle) if alone else []), *under, *command]
+                    command = [*(self.lone() if alone else []), *under, *command]
                 if recording:
                     ended = self._recorded(recording, number, command, log, echo=echo)
                 else:
@@ -189,6 +189,10 @@ class Workspace(ABC):
         """A scrubbed environment: nothing of the person's shell decides what is built."""
         base = {"PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
         return {**base, "HOME": self.home(), "SHELL": "/bin/sh", **self.recipe.env}
+
+    def lone(self) -> list[str]:
+        """The beginning of a command line that keeps to one processor."""
+        return processor.one(self.idle)
 
     @abstractmethod
     def home(self) -> str:

@@ -72,6 +72,9 @@ class Guest(Workspace):
     def home(self) -> str:
         return f"{self.site.root}/home"
 
+    def lone(self) -> list[str]:
+        return []  # which of its processors are idle is not known here
+
     def prepare(self, log: Path) -> None:
         if self.recipe.in_tree:
             raise UserError(
