@@ -198,14 +198,14 @@ class Attempt:
         if code < 0 or code in (128 + 9, 128 + 15):
             raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
         error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
-        full = "No space left on device" in error
+        full = failure.full(log)
         if full and self.lab.abroad:
             raise InfraError(
-                f"{want.name}: no space left in {self.lab.settings.builder}: {error}",
+                f"{want.name}: no space left in {self.lab.settings.builder}: {full}",
                 hint=f"more room there; in a VM, /tmp is its memory; the log is {log}",
             )
         if self.store.free_bytes() < 1 << 20 or full:
-            raise process.no_space(OSError(errno.ENOSPC, error, str(self.lab.cache)))
+            raise process.no_space(OSError(errno.ENOSPC, full or error, str(self.lab.cache)))
         if failure.killed(log):
             hint = "is there enough memory? lab.toml: jobs"
             raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)

@@ -1,4 +1,4 @@
-"""What a build's log says: its first error, whether it was killed.
+"""What a build's log says: its first error, whether it was killed, whether a disk was full.
 
 Knows nothing of how builds are run.
 """
@@ -46,5 +46,14 @@ def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str
 
 def killed(log: Path) -> bool:
     """Whether the log's end says that a command was killed: the machine failed, not the commit."""
-    tail = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
-    return re.search(r"(?m)(\] Killed$|Killed signal terminated|signal 9\b)", tail) is not None
+    return re.search(r"(?m)(\] Killed$|Killed signal terminated|signal 9\b)", _end(log)) is not None
+
+
+def full(log: Path) -> str:
+    """The line of a log's end that says that a disk is full; "" if none does."""
+    lines = (line.strip() for line in _end(log).splitlines() if not line.startswith("+ "))
+    return next((line[:500] for line in lines if "No space left on device" in line), "")
+
+
+def _end(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-20_000:]

@@ -225,9 +225,9 @@ def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code
             hint=f"run it again; its console: {guest.state / 'console.log'}",
         )
     error = failure.first_error(log, guest.lab.recipe.errors) or f"exit status {code}"
-    if "No space left on device" in log.read_text(errors="replace"):
+    if full := failure.full(log):
         raise UserError(
-            f"{want.name}: no room on the root disk: {error}",
+            f"{want.name}: no room on the root disk: {full}",
             hint=f"a larger base in [install], or a smaller world; the log is {log}",
         )
     found = Failure(

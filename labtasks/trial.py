@@ -20,7 +20,6 @@ import msgspec
 
 from labtasks import (
     accelerator,
-    errand,
     failure,
     layer,
     live,
@@ -30,6 +29,7 @@ from labtasks import (
     ssh,
     verdict,
     vm_files,
+    way,
 )
 from labtasks.artifact import Request, produce
 from labtasks.error import InfraError, UserError, say
@@ -110,7 +110,7 @@ def _machine_of(lab: Lab) -> Guest:
         )
     described(lab.settings.test.bad, lab.settings.test.text)
     _ = lab.script
-    errand.refuse(lab)
+    way.refuse(lab)
     return lab.recipe.machine
 
 
@@ -224,7 +224,7 @@ class Trial:
         output.unlink(missing_ok=True)
         script = self.lab.script if self.lab.settings.test.run == "init" else ""
         (scratch / "test").write_text(script, encoding="utf-8")
-        return errand.tester(
+        return way.tester(
             self.lab, vm=self.vm, sha=self.sha, folder=scratch, output=output,
             channel=scratch / "channel", nonce=nonce,
         )  # fmt: skip
@@ -265,15 +265,15 @@ class Trial:
         """What the late names of the recipe stand for in this run. Only a test that init runs has
         the nonce from the machine: nobody else's verdict can come from there.
         """
-        way = self.lab.settings.test.run
+        runner = self.lab.settings.test.run
         return {
             "root": self.root,
             "boot": self.boot,
             "run": str(scratch / "run"),
             "test": str(scratch / "test"),
-            "nonce": nonce if way == "init" else secrets.token_hex(8),
+            "nonce": nonce if runner == "init" else secrets.token_hex(8),
             "sha": self.sha,
-            "way": way,
+            "way": runner,
             "key": str(ssh.public(vm_files.key_file(self.lab))),
             "jobs": str(self.lab.jobs),
         }

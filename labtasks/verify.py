@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labtasks import layer
 from labtasks.attempt import Attempt
-from labtasks.error import say
+from labtasks.error import UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.reuse import Decision
@@ -35,6 +35,11 @@ def verify(
     lab: Lab, store: Store, want: Wanted, sealed: Manifest, below: Manifest | None, *, echo: bool
 ) -> Comparison:
     """Build clean beside the store and compare. Raises what a build raises."""
+    if want.kind == "install" and lab.settings.install.through:
+        raise UserError(
+            f"{want.name}: a disk that a machine installed has other bytes each time",
+            hint=f"doit verify kernel:{want.commit.short}, and the same of its world",
+        )
     part = lab.recipe.parts[want.kind]
     clean = Decision(rung="clean", why="to verify")
     with Attempt(lab=lab, store=store, want=want, below=below, echo=echo).built(clean) as built:

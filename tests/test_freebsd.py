@@ -71,6 +71,8 @@ BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
         "untestable", "mountroot: ufs:/dev/nowhere failed with error 19",
     ),
     "single-user": ("", 'boot_single="YES"\ninit_script=""', "", "untestable", "single-user: "),
+    "typed": ("uname -s; exit 3", "", 'run = "console"', "bad", "bad: FreeBSD"),
+    "host": ("grep -qe '<<BOOT>>' $LAB_CONSOLE; echo $?", "", 'run = "host"', "good", "good: 0"),
     "loader": ("", 'kernel="nothing"', "", "untestable", "loader-failure: "),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from conftest import Repo, environment, wait_for
 
-from labtasks import demo, errand, main, ssh
+from labtasks import demo, errand, main, ssh, way
 from labtasks.lab import Lab, Settings, Test
 from labtasks.recipe import SHIPPED
 from labtasks.session import Shell
@@ -227,7 +227,7 @@ class Sending:
         )
         recipe = (SHIPPED / "demo.toml").read_text() + f'[ssh]\nuser = "{getpass.getuser()}"\n'
         (folder / "lab" / "my.toml").write_text(recipe)
-        self.tester = errand.tester(
+        self.tester = way.tester(
             Lab(directory=folder / "lab", settings=settings), vm="ta", sha="0", nonce=NONCE,
             folder=folder / "run", output=folder / "output", channel=folder / "channel",
         )  # fmt: skip
