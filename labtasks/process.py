@@ -228,7 +228,7 @@ def command_of(pid: int) -> list[str]:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
         return words.split("\0")[:-1]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end while its file is read
         if sys.platform == "linux":
             return []
     answer = query(["ps", "-ww", "-o", "command=", "-p", str(pid)])
