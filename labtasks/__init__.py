@@ -2,7 +2,8 @@
 
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
-    live error digest process      what everybody needs: words on a terminal, BLAKE3, commands
+    live error digest process memory
+                                   what everybody needs: words on a terminal, BLAKE3, commands
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
     addressee apprised notify      who is told, and by what channel
     remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
@@ -28,7 +29,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     watch verdict trial            boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
     ahead proof view hunt record   a bisect: built beside, proved, shown, driven, told
-    vm attach                      machines brought up and down; a terminal on a console
+    vm vm_files attach             machines brought up and down; a terminal on a console
     survey gc room remains         what the cache holds, and may hold
     checkup doctor                 whether all is well: in a machine, here
     words report lanes picture page

@@ -8,7 +8,6 @@ Knows nothing of labs or their machines.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import tempfile
@@ -18,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
-from labtasks import process, qemu
+from labtasks import memory, process, qemu
 from labtasks.qemu import Arch
 
 Accelerator = Literal["kvm", "hvf", "tcg"]
 
+_MEMORY = "accelerator.json"
 _WORD = b"alive"
 _SECONDS = 2.0
 """How long the guest may take; it needs 0.3 s, most of them the firmware's."""
@@ -127,8 +127,7 @@ def find(arch: Arch) -> Accelerator:
     binary = process.which(qemu.binary(arch))
     info = Path(binary).stat()
     about = [wanted, platform.node(), platform.release(), info.st_mtime_ns, info.st_size]
-    memory = _memory()
-    known = _read(memory)
+    known = memory.recall(_MEMORY)
     entry = known.get(binary)
     if isinstance(entry, dict) and entry.get("about") == about and _still_true(entry):
         return cast("Accelerator", entry["accelerator"])
@@ -139,7 +138,7 @@ def find(arch: Arch) -> Accelerator:
         "about": about, "accelerator": found, "version": version, "when": time.time(),
         "said": proof.said,
     }  # fmt: skip
-    _write(memory, {**known, binary: entry})
+    memory.remember(_MEMORY, {**known, binary: entry})
     return found
 
 
@@ -159,27 +158,3 @@ def _still_true(entry: dict[str, object]) -> bool:
     when = entry.get("when")
     fresh = isinstance(when, float) and time.time() - when < _DOUBTFUL
     return entry.get("accelerator") != "tcg" or fresh
-
-
-def _memory() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "labtasks" / "accelerator.json"
-
-
-def _read(memory: Path) -> dict[str, object]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write(memory: Path, known: dict[str, object]) -> None:
-    """Remember, if there is where: a read-only home costs a proof each time, nothing else."""
-    scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        scratch.replace(memory)
-    except OSError:
-        return

@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import importlib
-import json
 import logging
-import os
 import re
-from pathlib import Path
 from typing import Any
 
+from labtasks import memory
 from labtasks.error import UserError
 
 _HEARD: contextvars.ContextVar[list[str]] = contextvars.ContextVar("heard")
@@ -76,7 +74,8 @@ def server(url: str) -> Any:
 def _by_memory(apprise: Any, url: str, asset: Any) -> Any:
     """The server, by importing the one module that is known to have it; None when that fails."""
     try:
-        name = json.loads(_memory().read_text(encoding="utf-8"))[apprise.__version__][scheme(url)]
+        known: Any = memory.recall("apprise.json")
+        name = known[apprise.__version__][scheme(url)]
         module = importlib.import_module(f"apprise.plugins.{name[0]}")
         plugin = getattr(module, name[1])
         return plugin(**{**plugin.parse_url(url), "asset": asset}) if plugin.enabled else None
@@ -92,17 +91,7 @@ def _remember(apprise: Any) -> None:
         _, _, module = manager[each].__module__.partition("apprise.plugins.")
         if module:
             found[each] = (module, manager[each].__name__)
-    path = _memory()
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps({apprise.__version__: found}), encoding="utf-8")
-        scratch.rename(path)
-
-
-def _memory() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/")) / ".cache"
-    return Path(home) / "labtasks" / "apprise.json"
+    memory.remember("apprise.json", {apprise.__version__: found})
 
 
 def schemes() -> list[str]:

@@ -113,16 +113,13 @@ class Workspace(ABC):
         log: Path,
         *,
         cwd: str = "",
-        timeout: float | None = None,
         until: Callable[[], bool] | None = None,
         echo: bool = False,
     ) -> Ended:
         """Run one command where it sees the trees; `cwd` is the sources' root by default."""
         command, where = self.inside(argv, cwd or self.places().src)
         env = self.environment()
-        return process.run(
-            command, log=log, env=env, cwd=where, timeout=timeout, until=until, echo=echo
-        )
+        return process.run(command, log=log, env=env, cwd=where, until=until, echo=echo)
 
     @abstractmethod
     def out(self) -> str:

@@ -192,12 +192,11 @@ class Guest(Workspace):
         log: Path,
         *,
         cwd: str = "",
-        timeout: float | None = None,
         until: Callable[[], bool] | None = None,
         echo: bool = False,
     ) -> Ended:
         # (super() without arguments does not work in a class with slots)
-        ended = Workspace.launch(self, argv, log, cwd=cwd, timeout=timeout, until=until, echo=echo)
+        ended = Workspace.launch(self, argv, log, cwd=cwd, until=until, echo=echo)
         if ended.code == ssh.FAILED:
             raise self.site.lost("ssh ended")
         if any(word.startswith(f"{self.out()}/") for word in argv):

@@ -9,7 +9,6 @@ What the records mean is not known here (trace_bpf).
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import platform
@@ -22,7 +21,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-from labtasks import digest, process, trace_bpf
+from labtasks import digest, memory, process, trace_bpf
 from labtasks.error import InfraError
 
 _SOURCE = Path(__file__).with_name("trace_bpf.c")
@@ -61,12 +60,12 @@ def standing() -> Standing:
     try:
         _refuse_other_hosts()
         about = [digest.of_bytes(_SOURCE.read_bytes()), *_may()]
-        known = _read(_memory("bpf.json"))
+        known = memory.recall("bpf.json")
         program = Path(str(known.get("program")))
         if known.get("about") != about or not program.is_file():
-            program = bpf.compiled(_SOURCE, _memory(""), [f"RING={_RING}"])
+            program = bpf.compiled(_SOURCE, memory.folder(), [f"RING={_RING}"])
             _prove(program)
-            _write(_memory("bpf.json"), {"about": about, "program": str(program)})
+            memory.remember("bpf.json", {"about": about, "program": str(program)})
     except InfraError as error:
         return Standing(works=False, said=error.message, remedy=error.hint)
     return Standing(works=True, said="sees every file call, at next to no cost", program=program)
@@ -74,7 +73,7 @@ def standing() -> Standing:
 
 def distrusted() -> str:
     """Why the last builds had better be watched by another tracer; "" if nothing is known."""
-    known = _read(_memory("bpf-unseen.json"))
+    known = memory.recall("bpf-unseen.json")
     when = known.get("when")
     fresh = isinstance(when, float) and 0 <= time.time() - when < _DOUBTFUL
     return str(known.get("why")) if fresh else ""
@@ -82,7 +81,7 @@ def distrusted() -> str:
 
 def distrust(why: str) -> None:
     """Remember for a day that a build was not seen whole."""
-    _write(_memory("bpf-unseen.json"), {"why": why, "when": time.time()})
+    memory.remember("bpf-unseen.json", {"why": why, "when": time.time()})
 
 
 class Recorder:
@@ -156,11 +155,18 @@ class Recorder:
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """A recorder, gone afterwards. Raises InfraError where there can be none."""
+    """A recorder, gone afterwards. Raises InfraError where there can be none; one that was proved
+    and fails now is not asked again for a day.
+    """
     found = standing()
     if not found.works:
         raise InfraError(f"no BPF here: {found.said}", hint=found.remedy)
-    recorder = Recorder(found.program)
+    try:
+        recorder = Recorder(found.program)
+    except InfraError as error:
+        distrust(error.message)
+        again = 'run it again: with tracer = "auto" strace watches now'
+        raise InfraError(error.message, hint=again) from None
     try:
         yield recorder
     finally:
@@ -202,27 +208,3 @@ def _may() -> list[str]:
     own = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
     limits = [line for line in own if line.startswith(("CapEff:", "Seccomp:"))]
     return [boot, *limits, os.readlink("/proc/self/ns/user")]
-
-
-def _memory(name: str) -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "labtasks" / name
-
-
-def _read(memory: Path) -> dict[str, object]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write(memory: Path, known: dict[str, object]) -> None:
-    """Remember, if there is where: a read-only home costs a proof each time, nothing else."""
-    scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(known), encoding="utf-8")
-        scratch.replace(memory)
-    except OSError:
-        return
