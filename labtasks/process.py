@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -143,6 +144,7 @@ class Dialogue:
             start_new_session=True,  # a Ctrl-C on the terminal is not for it
         )
         self._owner = os.getpid()
+        self._turn = threading.Lock()
         weakref.finalize(self, _hung_up, self._child, self._owner)
 
     @property
@@ -152,6 +154,10 @@ class Dialogue:
 
     def ask(self, lines: Sequence[bytes]) -> list[bytes]:
         """The answers, without their line ends; fewer than asked for where the command died."""
+        with self._turn:
+            return self._asked(lines)
+
+    def _asked(self, lines: Sequence[bytes]) -> list[bytes]:
         told, heard = self._child.stdin, self._child.stdout
         answers: list[bytes] = []
         for start in range(0, len(lines), self._AT_ONCE):

@@ -96,18 +96,20 @@ class Recorder:
         self._program = bpf.Program(code)
         ring, page = self._program.map("ring"), mmap.PAGESIZE
         try:
-            self._consumed = mmap.mmap(ring, page)
+            consumed = mmap.mmap(ring, page)
             # the kernel shows the ring twice, one after the other: nothing wraps
             self._ring = mmap.mmap(ring, page + 2 * _RING, access=mmap.ACCESS_READ, offset=page)
         except OSError as error:
             self._program.close()
             raise InfraError(f"no ring buffer: {error.strerror}", hint=_ELSE) from None
+        # written in one piece: struct would show the kernel a zero in between
+        self._consumed = memoryview(consumed)[: _POSITION.size].cast("Q")
         self._at = 0
         self._file: BinaryIO | None = None
 
     def close(self) -> None:
         """Take the program out of the kernel."""
-        self._consumed.close()
+        self._consumed.release()
         self._ring.close()
         self._program.close()
 
@@ -148,7 +150,7 @@ class Recorder:
         if at > self._at and self._file:
             start = page + (self._at & (_RING - 1))
             self._file.write(ring[start : start + at - self._at])
-            _POSITION.pack_into(self._consumed, 0, at)
+            self._consumed[0] = at
             self._at = at
         return False
 

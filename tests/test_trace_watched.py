@@ -268,6 +268,21 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
 
 
 @no_bpf
+def test_nothing_is_lost_while_the_ring_is_emptied_without_pause(tmp_path: Path) -> None:
+    """The kernel reads the place up to which it was emptied at any moment."""
+    write(tmp_path, {})
+    text = "import os\nfor n in range(12000):\n os.access('/' + 'x/' * 600, 0); sum(range(12000))"
+    with recorder.recording() as recording, recording.into(tmp_path / "log") as drain:
+        words = [*recording.words(tmp_path, str(tmp_path)), sys.executable, "-c", text]
+        children = [subprocess.Popen(words) for _ in range(2)]
+        while any(child.poll() is None for child in children):
+            drain()
+    assert (tmp_path / "log").stat().st_size > 25_000_000
+    trace = trace_bpf.parse(tmp_path / "log", src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src")
+    assert trace.problems == ()
+
+
+@no_bpf
 def test_two_at_once_see_each_its_own(tmp_path: Path) -> None:
     write(tmp_path, {"one": "", "two": ""})
     src = tmp_path / "src"
