@@ -79,6 +79,7 @@ class Signals:
         self._pid, self._screens = pid, screens
         if screens:
             signal.signal(signal.SIGWINCH, self._resized)
+            self._resized(signal.SIGWINCH, None)  # it may have been, before we listened
         for number in self._early:
             os.kill(pid, number)
 
