@@ -321,7 +321,7 @@ def test_every_setting_reaches_the_machine(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, value in changes.items():
         assert words(**{name: value}) != words(), name
-    others = {"image", "digest", "accel", "firmware", "user", "start", "stop"}
+    others = {"image", "digest", "accel", "firmware", "user", "start", "stop", "system"}
     assert set(changes) | others == set(Vm.__struct_fields__)
 
 
