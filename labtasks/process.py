@@ -276,8 +276,7 @@ def run(
         try:
             why = _wait(child, log, position, until, started, timeout, echo=echo)
         except BaseException:
-            stop(child.pid)
-            child.wait()
+            _end(child)
             raise
         child.wait()
     seconds = time.monotonic() - started
@@ -335,8 +334,7 @@ class Child:
 
     def stop(self) -> None:
         """End it and what it started."""
-        stop(self._child.pid)
-        self._child.wait()
+        _end(self._child)
 
 
 def _wait(
@@ -379,6 +377,19 @@ def _copy(log: Path, position: int) -> int:
         data = text.read()
     os.write(1, data)
     return position + len(data)
+
+
+def _end(child: Any) -> None:
+    """Stop a child of `sh` and all it started, and see them gone: who was killed dies a moment
+    later.
+    """
+    stop(child.pid)
+    child.wait()
+    deadline = time.monotonic() + GRACE
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(child.pid, 0)
+            time.sleep(0.005)
 
 
 def stop(leader: int) -> None:
