@@ -6,12 +6,10 @@ nothing; the older one is never written. Knows nothing of what is built.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks import machine, qcow2
-from labtasks.error import InfraError
+from labtasks import machine, plug, qcow2
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT
 from labtasks.qmp import Monitor
@@ -128,19 +126,9 @@ class GuestDisk(Site):
         """
         if self._gone:
             return
-        with Monitor(machine.monitor(self.state), timeout=20) as monitor:
-            ends = time.monotonic() + 20
-            plugged = monitor.execute("qom-list", path="/machine/peripheral")
-            if any(device["name"] == _ID for device in plugged):
-                self.run(_TIDY)
-                monitor.execute("device_del", id=_ID)
-            while any(n["node-name"] == _ID for n in monitor.execute("query-named-block-nodes")):
-                try:
-                    monitor.execute("blockdev-del", **{"node-name": _ID})
-                except InfraError:  # the guest has not let go of it yet
-                    if time.monotonic() > ends:
-                        raise
-                    time.sleep(0.05)
+        if _ID in plug.plugged(self.state):
+            self.run(_TIDY)
+        plug.unplug(self.state, _ID)
         self._gone = True
 
     def console(self) -> str:

@@ -44,14 +44,19 @@ def plug(state: Path, name: str, image: Path, *, form: str, read_only: bool = Fa
         monitor.execute("device_add", driver="virtio-blk-pci", drive=name, id=name, serial=name)
 
 
+def plugged(state: Path) -> set[str]:
+    """The disks that are in a machine, and whatever else was plugged into it."""
+    with Monitor(machine.monitor(state), timeout=_PATIENCE) as monitor:
+        return _plugged(monitor)
+
+
 def unplug(state: Path, *names: str) -> None:
     """Take disks out; those that are not there count as taken out. Raises InfraError when the guest
     does not let go.
     """
     with Monitor(machine.monitor(state), timeout=_PATIENCE) as monitor:
         ends = time.monotonic() + _PATIENCE
-        plugged = monitor.execute("qom-list", path="/machine/peripheral")
-        for name in {device["name"] for device in plugged} & {*names}:
+        for name in _plugged(monitor) & {*names}:
             monitor.execute("device_del", id=name)
         while left := _nodes(monitor) & {*names}:
             for name in left:
@@ -61,6 +66,10 @@ def unplug(state: Path, *names: str) -> None:
                     if time.monotonic() > ends:
                         raise
                     time.sleep(0.05)
+
+
+def _plugged(monitor: Monitor) -> set[str]:
+    return {one["name"] for one in monitor.execute("qom-list", path="/machine/peripheral")}
 
 
 def _nodes(monitor: Monitor) -> set[str]:
