@@ -483,4 +483,4 @@ def kept() -> Iterator[list[subprocess.Popen[str]]]:
     for one in started:
         if one.poll() is None:
             os.killpg(one.pid, signal.SIGKILL)
-        one.communicate()
+        one.communicate(timeout=60)  # an end of its pipe in other hands is a process left behind

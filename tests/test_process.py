@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -162,3 +163,27 @@ def test_a_dialogue_belongs_to_the_process_that_began_it():
         os._exit(int(talk.ours))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert talk.ask([b"still here"]) == [b"still here"]
+
+
+FORKS = """
+import os, time
+from labtasks import process
+process.children_die_with_us()
+print(flush=True)
+for _ in range(3):
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no signal at a parent's death")
+def test_no_child_outlives_a_killed_parent():
+    """Least of all one that was forked in that very moment."""
+    for moment in range(12):
+        with subprocess.Popen([sys.executable, "-c", FORKS], stdout=subprocess.PIPE) as parent:
+            parent.stdout.readline()
+            time.sleep(moment / 1000)
+            parent.kill()
+            assert select.select([parent.stdout], [], [], 20)[0]  # whoever lives holds the pipe
