@@ -1,14 +1,18 @@
 """A whole bisect, against `git bisect run` with plain make: clean, incremental, and through ccache.
 
-    bench/bisects.py [<lab> --good <ref> --bad <ref>] [--peers clean,incremental,ccache]
-                     [--ends believed,tested]
+    bench/bisects.py [<lab> --good <ref> --bad <ref>] [--peers clean,incremental,ccache,kernel]
+                     [--ends believed,tested] [--given <lab>]
 
 Without a lab: the demo OS. Every variant has a clone, objects and a cache of its own, builds with
 the recipe's own steps, boots with the same code, and runs until git, or labtasks, names the
-culprit. All must name the same one. git believes its user about both ends, and labtasks tests
-them unless told otherwise; so that each does the job of the other, both are run both ways: ends
-believed (labtasks with --trust-ends), and ends tested (the peer builds and boots both ends first,
-in the very tree it searches in). Labtasks' proof, which no peer has, is timed apart.
+culprit. All must name the same one. Everybody begins with sources checked out, and with nothing
+built, or with what the lab `given` has of the good end: world, kernel and root. The peer `kernel`
+does as people do by hand: one world, the first, and only the kernel is made again.
+
+git believes its user about both ends, and labtasks tests them unless told otherwise; so that each
+does the job of the other, both are run both ways: ends believed (labtasks with --trust-ends), and
+ends tested (the peer builds and boots both ends first, in the very tree it searches in). Labtasks'
+proof, which no peer has, is timed apart.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from pathlib import Path
 from common import DOIT, PROJECT, lab, run
 
 from labtasks import lab as labs
-from labtasks import namespace, process
+from labtasks import layer, namespace, process
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
 from labtasks.recipe import INSTALLS, JOBS
@@ -37,6 +41,10 @@ from labtasks.store import Store
 from labtasks.trial import Trial
 
 PEERS = ("clean", "incremental", "ccache")
+IN_PLACE = ("incremental", "kernel")
+ONCE = ("world", "root")
+"""What the peer that makes only kernels makes for the first one."""
+
 ENDS = ("believed", "tested")
 PARTS = ("world", "kernel", "root", "install")
 
@@ -56,24 +64,26 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is searched: a lab, both ends, and whether they are "believed" or "tested"."""
+    """What is searched: a lab, both ends, whether they are "believed" or "tested", and the lab
+    that has the good one built, if there is one.
+    """
 
     where: Path
     good: str
     bad: str
     ends: str
+    given: Path | None
 
 
-def main(where: Path, good: str, bad: str, peers: Sequence[str], ends: Sequence[str]) -> None:
-    """Print a table; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
+def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
+    """Print tables; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
     found: set[str] = set()
-    for kind in ends:
-        job = Job(where=where, good=good, bad=bad, ends=kind)
+    for job in jobs:
         with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as scratch:
             ours = _ours(Path(scratch), job)
             rows = [ours, *(_peer(Path(scratch), job, name) for name in peers)]
-        head = f"{f'ends {kind}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}{'builds':>8}{'boots':>7}"
-        print(f"{head}{'MB':>8}  culprit")
+        head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}"
+        print(f"{head}{'builds':>8}{'boots':>7}{'MB':>8}  culprit")
         for row in rows:
             print(
                 f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
@@ -87,7 +97,10 @@ def main(where: Path, good: str, bad: str, peers: Sequence[str], ends: Sequence[
 
 def _ours(scratch: Path, job: Job) -> Row:
     here = _lab(scratch / "labtasks", job.where)
-    _ = labs.load(here).repository  # the demo's history is made now, as it is for the peers
+    if job.given:
+        run(["cp", "-al", str(job.given / "cache"), str(here)], here)
+    else:
+        run([*DOIT, "src:HEAD"], here)  # a clone has them checked out, too
     believed = ["--trust-ends"] if job.ends == "believed" else []
     words = ["--good", job.good, "--bad", job.bad, "--no-proof", "-n", "2", *believed]
     cpu, started = _cpu(), time.monotonic()
@@ -120,6 +133,8 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     tree = scratch / name / "tree"
     (tree / "obj").mkdir(parents=True)
     run(["git", "clone", "-q", "--shared", str(origin), "src"], tree)
+    if job.given:
+        _give(job, tree)
     refs = (job.good, job.bad)
     ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
     words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
@@ -145,6 +160,20 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     )
 
 
+def _give(job: Job, tree: Path) -> None:
+    """The good end's sources and what was made of them, in this order for make."""
+    run(["git", "checkout", "-q", job.good], tree / "src")
+    run(["find", ".", "-exec", "touch", "-h", "-d", "2000-01-01", "{}", "+"], tree / "src")
+    given = labs.load(job.given)
+    store = Store(given.cache)
+    commit = run(["git", "rev-parse", f"{job.good}^{{commit}}"], tree / "src").strip()
+    for part in ("kernel", "root"):  # a kernel lies over its world
+        (made,) = (one for one in store.all(part) if one.commit == commit)
+        layer.copy_out(store.layers, made.stack, tree / "obj")
+    for part in ONCE:
+        (tree / part).touch()
+
+
 def step(name: str, here: Path, tree: Path) -> int:
     """What `git bisect run` runs: build the commit that is checked out, boot it, judge it."""
     code = _built_and_judged(name, labs.load(here), tree)
@@ -154,7 +183,7 @@ def step(name: str, here: Path, tree: Path) -> int:
 
 
 def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
-    if name != "incremental":
+    if name not in IN_PLACE:
         shutil.rmtree(tree / "obj")
         (tree / "obj").mkdir()
     (tree / "files").mkdir(exist_ok=True)
@@ -162,12 +191,15 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
         if not (tree / "files" / file).exists():
             (tree / "files" / file).write_text(text)
     for part in PARTS:
+        if name == "kernel" and part in ONCE and (tree / part).exists():
+            continue
         if part in INSTALLS:  # their steps are for an empty place
             for glob in found.recipe.parts[part].outputs:
                 shutil.rmtree(tree / "obj" / glob.split("/")[0], ignore_errors=True)
         for text in found.recipe.parts[part].steps:
             if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
                 return git_code(Outcome.UNTESTABLE)
+        (tree / part).touch()
     trial = Trial(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
         root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench", uses=(),
@@ -215,6 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bad", default="bad")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--ends", default=",".join(ENDS))
+    parser.add_argument("--given", type=Path, help="a lab whose cache has the good end, alone")
     return parser.parse_args()
 
 
@@ -224,4 +257,9 @@ if __name__ == "__main__":
     asked = _arguments()
     with tempfile.TemporaryDirectory() as made:
         where = asked.lab or lab(Path(made) / "demo", 'repository = "demo"\nrecipe = "demo"\n')
-        main(where.resolve(), asked.good, asked.bad, asked.peers.split(","), asked.ends.split(","))
+        given = asked.given and asked.given.resolve()
+        jobs = [
+            Job(where=where.resolve(), good=asked.good, bad=asked.bad, ends=ends, given=given)
+            for ends in asked.ends.split(",")
+        ]
+        main(jobs, asked.peers.split(","))
