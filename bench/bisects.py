@@ -29,7 +29,7 @@ from pathlib import Path
 from common import DOIT, PROJECT, lab, run
 
 from labtasks import lab as labs
-from labtasks import namespace, process
+from labtasks import namespace, process, supervisor
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
 from labtasks.recipe import INSTALLS, JOBS
@@ -185,7 +185,7 @@ def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:
         **found.recipe.env,
     }  # fmt: skip
     words = namespace.argv(found.namespace, mounts, ["sh", "-e", "-c", text], cwd=places.src)
-    return process.run(words, log=tree / "log", env=env, cwd=tree).code
+    return supervisor.run(words, log=tree / "log", env=env, cwd=tree).code
 
 
 def _lab(directory: Path, where: Path) -> Path:

@@ -2,8 +2,8 @@
 
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
-    live error digest process memory
-                                   what everybody needs: words on a terminal, BLAKE3, commands
+    live error digest memory       what everybody needs: words on a terminal, refusals, BLAKE3
+    process supervisor signals     commands: short questions, long work, and how they end
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
     addressee apprised notify      who is told, and by what channel
     remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk

@@ -22,7 +22,6 @@ from labtasks import (
     guest_tools,
     key,
     layer,
-    process,
     processor,
     reuse,
     source,
@@ -30,7 +29,7 @@ from labtasks import (
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, InfraError, UserError, printable, say
+from labtasks.error import BuildError, InfraError, UserError, no_space, printable, say
 from labtasks.git import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -88,7 +87,7 @@ class Attempt:
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise process.no_space(error) from None
+                raise no_space(error) from None
             raise
 
     def _trees(self, base: Candidate | None, src: Manifest) -> Trees:
@@ -205,7 +204,7 @@ class Attempt:
                 hint=f"more room there; in a VM, /tmp is its memory; the log is {log}",
             )
         if self.store.free_bytes() < 1 << 20 or full:
-            raise process.no_space(OSError(errno.ENOSPC, full or error, str(self.lab.cache)))
+            raise no_space(OSError(errno.ENOSPC, full or error, str(self.lab.cache)))
         if failure.killed(log):
             hint = "is there enough memory? lab.toml: jobs"
             raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from labtasks import gitlog, process
+from labtasks import gitlog, signals
 from labtasks.error import Code, InfraError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
@@ -57,7 +57,7 @@ class Bisect(LabCommand):
 
     def execute(self, options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        process.children_die_with_us()
+        signals.children_die_with_us()
         try:
             session = open_session()
             return _answer(session, options, words)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NewType
 
 from labtasks import process
-from labtasks.error import UserError
+from labtasks.error import UserError, no_space
 
 CommitId = NewType("CommitId", str)
 TreeId = NewType("TreeId", str)
@@ -91,7 +91,7 @@ class Repository:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
         answer = process.query(argv, data=data, env={**_NEUTRAL, **(env or {})})
         if "No space left on device" in answer.error:
-            raise process.no_space(OSError(0, "", str(self.git_dir)))
+            raise no_space(OSError(0, "", str(self.git_dir)))
         if answer.code:
             raise UserError(
                 f"git: {answer.error.strip() or 'failed: ' + ' '.join(args)}",
@@ -368,5 +368,5 @@ class Repository:
             self._git(*options, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
         except UserError:  # git does not always say what the system said
             if shutil.disk_usage(into).free < _FULL:
-                raise process.no_space(OSError(errno.ENOSPC, "", str(into))) from None
+                raise no_space(OSError(errno.ENOSPC, "", str(into))) from None
             raise

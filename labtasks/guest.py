@@ -23,9 +23,9 @@ from labtasks import layer, listing, parcel, ssh
 from labtasks.builder import Workspace
 from labtasks.error import InfraError, UserError
 from labtasks.layer import Entry, LayerId
-from labtasks.process import Ended
 from labtasks.recipe import Places
 from labtasks.site import Site
+from labtasks.supervisor import Ended
 
 _SKEW = 2.0
 """Seconds by which the machine's clock may differ from the host's."""

@@ -17,7 +17,7 @@ from typing import Any, cast
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
-from labtasks import key, process
+from labtasks import key, signals
 from labtasks.digest import Key
 from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit
@@ -288,7 +288,7 @@ def request(session: Session) -> Any:
 
 def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
-    process.terminate_on_sigterm()
+    signals.terminate_on_sigterm()
     try:
         lab = load(directory, builder=options.builder)
         work(Session(lab=lab, store=Store(lab.cache), options=options))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import base as base_image
-from labtasks import digest, failure, layer, plug, process, qcow2, ssh, vm
+from labtasks import digest, failure, layer, plug, process, qcow2, ssh, supervisor, vm
 from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
@@ -103,7 +103,7 @@ class Guest:
             "disk": _DISK, "src": places.src, "obj": places.obj, "files": places.files,
         }  # fmt: skip
 
-    def step(self, text: str, log: Path, *, echo: bool) -> process.Ended:
+    def step(self, text: str, log: Path, *, echo: bool) -> supervisor.Ended:
         """Run one step as a build's are run."""
         env = {
             "PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC",  # noqa: S108
@@ -121,7 +121,7 @@ class Guest:
         argv = [*lead, *ssh.argv(self.to, script, pinned=True)]
         with log.open("a", encoding="utf-8") as out:
             out.write(f"+ {text}\n")
-        return process.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
+        return supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
 
     def fetch(self, into: Path) -> None:
         """Bring what the steps left in {out}."""

@@ -27,6 +27,7 @@ from labtasks import (
     qcow2,
     qemu,
     ssh,
+    supervisor,
     verdict,
     vm_files,
     way,
@@ -229,7 +230,7 @@ class Trial:
             channel=scratch / "channel", nonce=nonce,
         )  # fmt: skip
 
-    def _run(self, tester: Tester, watch: Watch, scratch: Path) -> process.Ended:
+    def _run(self, tester: Tester, watch: Watch, scratch: Path) -> supervisor.Ended:
         """Run QEMU until something decides the test, or the time is over."""
 
         def decided() -> bool:
@@ -240,7 +241,7 @@ class Trial:
             return over
 
         try:
-            return process.run(
+            return supervisor.run(
                 self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
                 timeout=self.lab.settings.test.timeout, until=decided,
             )  # fmt: skip
@@ -283,7 +284,7 @@ class Trial:
         quoted = {name: shlex.quote(value) for name, value in names.items()}
         for step in self.guest.steps:
             text = late(step, quoted)
-            ended = process.run(
+            ended = supervisor.run(
                 ["sh", "-e", "-c", text], log=log, env={"PATH": process.PATH}, cwd=scratch / "run"
             )
             if ended.code:
