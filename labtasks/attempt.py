@@ -30,7 +30,7 @@ from labtasks import (
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
 from labtasks.error import BuildError, InfraError, UserError, no_space, printable, say
-from labtasks.git import TreeId
+from labtasks.git_objects import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId

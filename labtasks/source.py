@@ -17,7 +17,8 @@ from pathlib import Path
 from labtasks import digest, layer
 from labtasks.digest import Key
 from labtasks.error import UserError
-from labtasks.git import Change, Repository, TreeId
+from labtasks.git import Repository
+from labtasks.git_objects import Change, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId

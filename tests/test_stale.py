@@ -17,7 +17,8 @@ from conftest import Repo
 
 from labtasks import builder, key
 from labtasks.error import UserError
-from labtasks.git import Repository, TreeId
+from labtasks.git import Repository
+from labtasks.git_objects import TreeId
 from labtasks.lab import load
 
 RECIPE = """
