@@ -30,9 +30,10 @@ from common import DOIT, PROJECT, lab, run
 
 from labtasks import lab as labs
 from labtasks import namespace, process, supervisor
+from labtasks.binding import JOBS
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
-from labtasks.recipe import INSTALLS, JOBS
+from labtasks.recipe import INSTALLS
 from labtasks.store import Store
 from labtasks.trial import Trial
 

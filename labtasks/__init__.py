@@ -8,7 +8,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     addressee apprised notify      who is told, and by what channel
     remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
     settings recipe events         what the person wrote
-    lab git git_objects            what follows from it, and what the repository holds
+    lab binding git git_objects    what follows from it, and what the repository holds
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next
     gitlog progress journal        what a bisect has found so far, and git's format for it

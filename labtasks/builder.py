@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtasks import layer, process, processor, recorder, supervisor
+from labtasks.binding import JOBS, Bound, Places
 from labtasks.layer import Entry, LayerId
-from labtasks.recipe import JOBS, Bound, Places
 from labtasks.recorder import Recorder
 from labtasks.source import EPOCH
 from labtasks.store import Step

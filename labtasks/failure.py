@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labtasks.recipe import Places
+from labtasks.binding import Places
 
 _ERRORS = (
     r"(?i)\b(?:fatal )?error\b\s*:",

@@ -20,10 +20,10 @@ from pathlib import Path
 import msgspec
 
 from labtasks import layer, listing, parcel, ssh
+from labtasks.binding import Places
 from labtasks.builder import Workspace
 from labtasks.error import InfraError, UserError
 from labtasks.layer import Entry, LayerId
-from labtasks.recipe import Places
 from labtasks.site import Site
 from labtasks.supervisor import Ended
 

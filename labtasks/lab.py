@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from labtasks import config, namespace
+from labtasks.binding import Bound, Places, bind
 from labtasks.error import UserError
 from labtasks.git import Repository
 from labtasks.machine import Vm
-from labtasks.recipe import Bound, Places, bind, find, on_disk
+from labtasks.recipe import find, on_disk
 from labtasks.recipe import load as load_recipe
 from labtasks.remote import Ssh
 from labtasks.settings import DEMO, FILE, Settings
-
-T = TypeVar("T")
 
 
 def _text(value: str | bool | int) -> str:
@@ -100,11 +97,19 @@ class Lab:
 
     def vm(self, name: str) -> Vm:
         """A test VM by name. Raises UserError."""
-        return _named(self.vms, name, "VM", "vm")
+        known = self.vms
+        if name not in known:
+            hint = f"{config.nearest(name, known)}; {FILE} has a table [vm.<name>] for each"
+            raise UserError(f"no VM is called {name!r}", hint=hint)
+        return known[name]
 
     def ssh(self, name: str) -> Ssh:
         """A machine of [ssh.<name>]. Raises UserError."""
-        return _named(self.settings.ssh, name, "machine", "ssh")
+        known = self.settings.ssh
+        if name not in known:
+            hint = f"{config.nearest(name, known)}; {FILE} has a table [ssh.<name>] for each"
+            raise UserError(f"no machine is called {name!r}", hint=hint)
+        return known[name]
 
     def built_by(self, builder: str) -> Lab:
         """The same lab with another builder: "local", or the name of a build machine, virtual or
@@ -190,14 +195,6 @@ class Lab:
             root = namespace.ROOT
         src = f"{root}/src"
         return Places(src=src, obj=src if in_tree else f"{root}/obj", files=f"{root}/files")
-
-
-def _named(tables: Mapping[str, T], name: str, what: str, table: str) -> T:
-    """What a table of tables has under a name. Raises UserError."""
-    if name not in tables:
-        hint = f"{config.nearest(name, tables)}; {FILE} has a table [{table}.<name>] for each"
-        raise UserError(f"no {what} is called {name!r}", hint=hint)
-    return tables[name]
 
 
 def _make_demo(path: Path) -> None:

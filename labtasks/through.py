@@ -20,12 +20,13 @@ from pathlib import Path
 
 from labtasks import base as base_image
 from labtasks import digest, failure, layer, plug, process, qcow2, ssh, supervisor, vm
+from labtasks.binding import late
 from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
-from labtasks.recipe import Part, late
+from labtasks.recipe import Part
 from labtasks.ssh import Remote
 from labtasks.store import Failure, Manifest, Step, Store
 

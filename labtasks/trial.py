@@ -33,6 +33,7 @@ from labtasks import (
     way,
 )
 from labtasks.artifact import Request, produce
+from labtasks.binding import late
 from labtasks.error import InfraError, UserError, say
 from labtasks.events import EventName
 from labtasks.judge import Described, Ended, Judged, Outcome, described, judge
@@ -40,7 +41,7 @@ from labtasks.key import Wanted, root_under
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.qemu import Drive, Machine
-from labtasks.recipe import Guest, late
+from labtasks.recipe import Guest
 from labtasks.store import Manifest, Store
 from labtasks.tester import Tester
 from labtasks.verdict import Run, Verdict
