@@ -19,7 +19,10 @@ from labtasks.recipe import KINDS, Abi, Guest, Part, Recipe, Version
 JOBS = "{jobs}"
 """Stays in bound texts: how many jobs run is no part of a key."""
 
-LATE = tuple("jobs root boot run test nonce sha way key dest out piece line".split())
+LATE = (
+    "jobs", "root", "boot", "run", "test", "nonce", "sha", "way", "key", "dest", "out",
+    "piece", "line",
+)  # fmt: skip
 """Names that are filled in when a step runs, not when the recipe is read."""
 
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
