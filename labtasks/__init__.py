@@ -2,13 +2,15 @@
 
 The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
 
-    live error digest memory       what everybody needs: words on a terminal, refusals, BLAKE3
+    live error digest              what everybody needs: words on a terminal, refusals, BLAKE3
     process supervisor signals     commands: short questions, long work, and how they end
     qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
     addressee apprised notify      who is told, and by what channel
     remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
     settings recipe events         what the person wrote
     lab binding git git_objects    what follows from it, and what the repository holds
+    memory                         what was learned once
+    identity widened               what builds, and what builds were seen to read besides
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next
     gitlog progress journal        what a bisect has found so far, and git's format for it

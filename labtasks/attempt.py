@@ -20,12 +20,14 @@ from labtasks import (
     doubt,
     failure,
     guest_tools,
+    identity,
     key,
     layer,
     processor,
     reuse,
     source,
     tracing,
+    widened,
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
@@ -76,7 +78,7 @@ class Attempt:
         UserError for a missing tool or a sealed file that was changed by hand.
         """
         lab, store, want = self.lab, self.store, self.want
-        key.check_tools(lab)
+        identity.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
         trees = self._trees(decision.base, src)
         base = decision.base
@@ -131,7 +133,7 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
         there = guest_tools.tracer(lab)
-        tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab), there)
+        tracer = tracing.choose(lab.settings.tracer, part, lab.tool_path, there)
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()
@@ -286,7 +288,7 @@ class Attempt:
             return [p.removeprefix("src/") for p in paths if p.startswith("src/")]
 
         looked_for = [*sources(seen.absent), *(f"{p}/*" for p in sources(seen.listed))]
-        return key.widen(
+        return widened.widen(
             self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
         )
 

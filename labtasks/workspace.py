@@ -1,10 +1,14 @@
-"""The workspace a lab's builder gives: another machine's trees, or this one's."""
+"""The workspace a lab's builder gives: another machine's trees, or this one's.
+
+Knows nothing of what is built in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
+from labtasks import identity
 from labtasks.builder import Trees, Workspace
 from labtasks.error import InfraError, LostError, UserError
 from labtasks.lab import Lab
@@ -73,12 +77,11 @@ def _remote(lab: Lab) -> Iterator[Site]:
     """A folder of another machine. One that is lost has some time to come back: nobody here can
     start it.
     """
-    from labtasks import key  # noqa: PLC0415
     from labtasks.remote_folder import reached  # noqa: PLC0415
 
     name = lab.builder_ssh
     site = reached(lab, name)
-    if key.ask_again(lab):
+    if identity.ask_again(lab):
         raise UserError(
             f"ssh {name}: its release or its tools are not what they were",
             hint="run it again: the keys are others now",

@@ -394,7 +394,7 @@ def make_lab(world: World, tmp_path: Path) -> Callable[..., Lab]:
         cache.mkdir(exist_ok=True)
         if driver == "user":
             about = [platform.release(), os.geteuid()]
-            (cache / "namespace.json").write_text(json.dumps({"about": about, "kind": "user"}))
+            (cache / "namespace.json").write_text(json.dumps({"about": about, "found": "user"}))
         if built and driver == "copy":  # its paths are the lab's own: no other lab can use it
             lab.doit("build:base")
         elif built:
