@@ -9,14 +9,14 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
     settings recipe events         what the person wrote
     lab binding git git_objects    what follows from it, and what the repository holds
-    memory                         what was learned once
+    atomic memory                  files written whole; what was learned once
     identity widened               what builds, and what builds were seen to read besides
     key                            what decides an artifact, as a list that is hashed or explained
     graph search choice flaky      which commit changed a verdict, and which to test next
     gitlog progress journal        what a bisect has found so far, and git's format for it
     prospect                       how long it will still go on
     trace trace_*                  what a build read, by whichever tracer there is
-    layer locks store              file trees stacked on one another, and sealed artifacts of them
+    layer manifest locks store     file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
     candidate reuse                how much work may be skipped: the ladder, the cheapest base
     namespace processor bpf recorder builder overlay lane workspace tracing

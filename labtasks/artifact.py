@@ -22,9 +22,10 @@ from labtasks.digest import Digest
 from labtasks.error import BuildError, LostError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.manifest import Manifest
 from labtasks.recipe import INSTALLS
 from labtasks.reuse import Decision
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 
 NEARLY_FULL = 0.5
 """Share of the jobs from which a step is announced as nearly a full build."""

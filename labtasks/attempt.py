@@ -36,8 +36,9 @@ from labtasks.git_objects import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
+from labtasks.manifest import Failure, Manifest
 from labtasks.reuse import Decision
-from labtasks.store import Failure, Manifest, Store
+from labtasks.store import Store
 from labtasks.trace import Trace
 from labtasks.workspace import open_builder
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from labtasks import layer, process, processor, recorder, supervisor
 from labtasks.binding import JOBS, Bound, Places
 from labtasks.layer import Entry, LayerId
+from labtasks.manifest import Step
 from labtasks.recorder import Recorder
 from labtasks.source import EPOCH
-from labtasks.store import Step
 from labtasks.supervisor import Ended
 
 _CALLS = (

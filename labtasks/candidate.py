@@ -17,7 +17,8 @@ from labtasks.git_objects import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 from labtasks.trace import CHECK, DRIVER, Change, Trace
 
 _CANDIDATES = 8

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from labtasks import atomic
+
 T = TypeVar("T")
 
 
@@ -28,9 +30,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, known: Mapping[str, object]) -> None:
     """Write it down whole, in place of what was known before. Raises OSError."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    scratch.replace(path)
+    atomic.write(path, json.dumps(known, indent=1).encode())
 
 
 def once(path: Path, about: object, find: Callable[[], T]) -> T:

@@ -14,8 +14,9 @@ from labtasks.builder import Trees
 from labtasks.error import InfraError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.manifest import Manifest
 from labtasks.overlay import Overlay
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 from labtasks.workspace import open_workspace
 
 _BLOCK = 4096

@@ -14,7 +14,8 @@ from labtasks import layer, reuse, source
 from labtasks.git import Commit, CommitId
 from labtasks.git_objects import Change, TreeId
 from labtasks.lab import Lab
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 from labtasks.trace import Trace
 
 

@@ -22,7 +22,8 @@ from labtasks.git_objects import Change, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry, LayerId
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 EPOCH = 946_684_800 * 10**9
 """2000-01-01 in ns: older than any object, and FAT can hold it."""

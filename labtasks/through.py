@@ -26,9 +26,10 @@ from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
+from labtasks.manifest import Failure, Manifest, Step
 from labtasks.recipe import Part
 from labtasks.ssh import Remote
-from labtasks.store import Failure, Manifest, Step, Store
+from labtasks.store import Store
 
 DISK = "disk.qcow2"
 """The installed root in its layer."""

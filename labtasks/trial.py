@@ -40,9 +40,10 @@ from labtasks.judge import Described, Ended, Judged, Outcome, described, judge
 from labtasks.key import Wanted, root_under
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
+from labtasks.manifest import Manifest
 from labtasks.qemu import Drive, Machine
 from labtasks.recipe import Guest
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 from labtasks.tester import Tester
 from labtasks.verdict import Run, Verdict
 from labtasks.watch import Watch

@@ -31,7 +31,8 @@ from labtasks import key, layer, main, recorder
 from labtasks.key import Wanted
 from labtasks.lab import load
 from labtasks.layer import LayerId
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("calm", deadline=None, database=None, max_examples=60)
