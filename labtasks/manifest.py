@@ -5,9 +5,13 @@ Knows nothing of where it is kept.
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import msgspec
 
 from labtasks.digest import Digest, Key
+from labtasks.key import Wanted
 from labtasks.layer import LayerId
 
 
@@ -25,9 +29,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     first; `below` are the layers of the world or toolchain it was built on. `rung` is how it was
     come by: clean, incremental, cutoff (same inputs by content), trace (proved by what was read),
     or composed. `base` is the artifact that rung started from; `built_from` is the tree make saw,
-    `built_as` the name under which it did.
-    `bytes` are those of the layer that came with it.
-    `links` are a source tree's symbolic links. Times are seconds.
+    `built_as` the name under which it did. `bytes` are those of the layer that came with it,
+    `links` a source tree's symbolic links. Times are seconds.
     """
 
     kind: str
@@ -60,6 +63,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
     host: str = ""
     finished: float = 0.0
+
+    @classmethod
+    def of(cls, want: Wanted, **more: Any) -> Manifest:
+        """Of what was wanted and is made now: `more` are the fields that `want` does not tell."""
+        commit = want.commit
+        return cls(
+            kind=want.kind,
+            key=want.key,
+            family=want.family,
+            commit=commit.id,
+            tree=commit.tree,
+            built_from=commit.tree,
+            date=commit.date,
+            subject=commit.subject,
+            inputs=list(want.inputs),
+            reproduce=f"doit {want.words}{want.kind}:{commit.id}",
+            finished=time.time(),
+            **more,
+        )
 
     @property
     def whole(self) -> list[LayerId]:

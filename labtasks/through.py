@@ -9,7 +9,6 @@ how the build came to be, nor of what boots the disk. The machine that installs 
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import shlex
 import sys
@@ -25,7 +24,6 @@ from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.layer import LayerId
 from labtasks.manifest import Failure, Manifest, Step
 from labtasks.recipe import Part
 from labtasks.ssh import Remote
@@ -188,16 +186,11 @@ def install(
             guest.unmount()
         found = layer.scan(tree)
         layer.write_entries(scratch / "layer", found)
-        manifest = Manifest(
-            kind=want.kind, key=want.key, family=want.family,
-            digest=_digest(lab, want, kernel, part), commit=want.commit.id, tree=want.commit.tree,
-            built_from=want.commit.tree, built_as=want.name, date=want.commit.date,
-            subject=want.commit.subject, inputs=list(want.inputs),
-            stack=[LayerId(f"{want.kind[0]}{digest.of_bytes(os.urandom(16))[:15]}")],
-            rung="clean", why=f"onto a clone of {base}", steps=steps,
-            seconds=round(time.monotonic() - started, 3), bytes=sum(e.size for e in found),
-            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}", log=str(log),
-            host=platform.node(), finished=time.time(),
+        manifest = Manifest.of(
+            want, digest=_digest(lab, want, kernel, part), built_as=want.name,
+            stack=[layer.new_id(want.kind)], rung="clean", why=f"onto a clone of {base}",
+            steps=steps, seconds=round(time.monotonic() - started, 3),
+            bytes=sum(e.size for e in found), log=str(log), host=platform.node(),
         )  # fmt: skip
         store.publish(manifest, tree=scratch / "layer")
     say(f"{want.name}: installed: {manifest.seconds:.1f} s, digest {manifest.digest[:12]}")
