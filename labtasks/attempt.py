@@ -133,7 +133,7 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
         there = guest_tools.tracer(lab)
-        tracer = tracing.choose(lab.settings.tracer, part, lab.tool_path, there)
+        tracer = tracing.choose(lab.settings.tracer, part, lab.recipe.tool_path, there)
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()

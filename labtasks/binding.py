@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, events, session
+from labtasks import config, events, process, session
 from labtasks.error import UserError
 from labtasks.recipe import KINDS, Abi, Guest, Part, Recipe, Version
 
@@ -55,6 +55,16 @@ class Bound:
     ssh: session.Login | None
     in_tree: bool
     places: Places
+
+    @property
+    def tool_path(self) -> str:
+        """Where a build finds its tools, as PATH has it: the same compiler is asked that builds."""
+        return self.env.get("PATH", process.PATH)
+
+    def environment(self, home: str) -> dict[str, str]:
+        """A scrubbed environment: nothing of the person's shell decides what is built."""
+        base = {"TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
+        return {"PATH": process.PATH, **base, "HOME": home, "SHELL": "/bin/sh", **self.env}
 
 
 def bind(

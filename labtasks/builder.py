@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, process, processor, recorder, supervisor
+from labtasks import layer, processor, recorder, supervisor
 from labtasks.binding import JOBS, Bound, Places
 from labtasks.layer import Entry, LayerId
 from labtasks.manifest import Step
@@ -183,9 +183,8 @@ class Workspace(ABC):
             return self.launch([*words, *command], log, echo=echo, until=drain)
 
     def environment(self) -> dict[str, str]:
-        """A scrubbed environment: nothing of the person's shell decides what is built."""
-        base = {"PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
-        return {**base, "HOME": self.home(), "SHELL": "/bin/sh", **self.recipe.env}
+        """What the steps find in theirs."""
+        return self.recipe.environment(self.home())
 
     def lone(self) -> list[str]:
         """The beginning of a command line that keeps to one processor."""

@@ -102,7 +102,7 @@ def _linux(lab: Lab) -> Iterator[Finding]:
         remedy=found.remedy,
         needed=False,
     )
-    works = tracing.strace_works(lab.tool_path)
+    works = tracing.strace_works(lab.recipe.tool_path)
     yield Finding(
         what="strace",
         well=works,

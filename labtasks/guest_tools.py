@@ -50,7 +50,7 @@ def learn(lab: Lab, ask: Callable[[str], str], *, anew: bool = False) -> bool:
         return False
     tools, questions = lab.recipe.tools, lab.recipe.identity
     script = [
-        f"PATH={shlex.quote(lab.tool_path)}; export PATH LC_ALL=C", _SYSTEM,
+        f"PATH={shlex.quote(lab.recipe.tool_path)}; export PATH LC_ALL=C", _SYSTEM,
         f'for one in {shlex.join(tools)}; do command -v "$one" >/dev/null || echo "$one"; done',
         *(f"printf '\\0'; {question} 2>&1" for question in questions),
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def _file(lab: Lab) -> Path:
 
 def _about(lab: Lab) -> str:
     """The machine, and the questions."""
-    questions = [lab.system, lab.recipe.identity, lab.tool_path, sorted(lab.recipe.tools)]
+    questions = [lab.system, lab.recipe.identity, lab.recipe.tool_path, sorted(lab.recipe.tools)]
     if lab.builder_ssh:
         about = lab.ssh(lab.builder_ssh)
         return json.dumps([about.host, about.port, *questions])

@@ -30,12 +30,12 @@ def builder(lab: Lab) -> Answers:
     def ask() -> list[tuple[str, str]]:
         return [("builder", _system()), *((f"builder {one}", _said(lab, one)) for one in commands)]
 
-    found = memory.once(lab.cache / "identity.json", [commands, lab.tool_path, stamps], ask)
+    found = memory.once(lab.cache / "identity.json", [commands, lab.recipe.tool_path, stamps], ask)
     return tuple((label, value) for label, value in found)
 
 
 def _said(lab: Lab, command: str) -> str:
-    answer = process.query(["sh", "-c", command], env={"PATH": lab.tool_path})
+    answer = process.query(["sh", "-c", command], env={"PATH": lab.recipe.tool_path})
     return answer.text.strip() or answer.error.strip()
 
 
@@ -67,4 +67,6 @@ def check_tools(lab: Lab) -> None:
 
 
 def _which(lab: Lab, command: str) -> str:
-    return process.which(command, package=lab.recipe.tools.get(command, ""), path=lab.tool_path)
+    return process.which(
+        command, package=lab.recipe.tools.get(command, ""), path=lab.recipe.tool_path
+    )

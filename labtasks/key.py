@@ -180,7 +180,7 @@ def _proved_by_globs(lab: Lab) -> bool:
     """Whether the recipe's globs may stand for a trace here, and so decide what is reused."""
     tracer = lab.settings.tracer
     return tracer == "depend" or (
-        tracer == "auto" and not shutil.which("strace", path=lab.tool_path)
+        tracer == "auto" and not shutil.which("strace", path=lab.recipe.tool_path)
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from labtasks import config, namespace, process
+from labtasks import config, namespace
 from labtasks.binding import Bound, Places, bind
 from labtasks.error import UserError
 from labtasks.git import Repository
@@ -94,11 +94,6 @@ class Lab:
         """The text of the person's test script, "" without one. Raises UserError."""
         where = self.settings.test.script
         return self.text(where, "test") if where else ""
-
-    @property
-    def tool_path(self) -> str:
-        """Where a build finds its tools, as PATH has it: the same compiler is asked that builds."""
-        return self.recipe.env.get("PATH", process.PATH)
 
     def vm(self, name: str) -> Vm:
         """A test VM by name. Raises UserError."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,7 +90,7 @@ class Guest:
             where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
             self.run(f"cat >{where}", data=text.encode())
 
-    def unmount(self) -> None:
+    def close(self) -> None:
         """End what still runs there, unmount both disks cleanly and take them out."""
         self.run(_TIDY.format(**self._names()))
         plug.unplug(self.state, _OBJFS, _DISK)
@@ -105,20 +104,11 @@ class Guest:
 
     def step(self, text: str, log: Path, *, echo: bool) -> supervisor.Ended:
         """Run one step as a build's are run."""
-        env = {
-            "PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC",  # noqa: S108
-            "HOME": f"{_HERE}/home", "SHELL": "/bin/sh", **self.lab.recipe.env,
-        }  # fmt: skip
-        words = [f"{name}={value}" for name, value in env.items()]
-        command = shlex.join(["env", "-i", *words, "sh", "-e", "-c", text])
-        script = (
-            f"echo $$ >{_HERE}/step; umask 022; cd {self.lab.recipe.places.src} || exit 1; "
-            f"{command} </dev/null; code=$?; rm -f {_HERE}/step; "
-            "[ $code = 255 ] && code=254; exit $code"  # 255 is what ssh says when it is lost
-        )
-        # a killed doit must not leave a client behind that holds the connection
-        lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-        argv = [*lead, *ssh.argv(self.to, script, pinned=True)]
+        recipe = self.lab.recipe
+        env = recipe.environment(f"{_HERE}/home")
+        command = ssh.scrubbed(["sh", "-e", "-c", text], env, recipe.places.src)
+        script = f"echo $$ >{_HERE}/step; ({command}); code=$?; rm -f {_HERE}/step; exit $code"
+        argv = ssh.bound(self.to, script)
         with log.open("a", encoding="utf-8") as out:
             out.write(f"+ {text}\n")
         return supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
@@ -138,28 +128,14 @@ class Guest:
 
 @contextlib.contextmanager
 def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
-    """The machine that installs, held; what a killed run left in it is gone, before and after."""
+    """The machine that installs, held."""
     where = lab.settings.install.through
 
-    def up() -> Guest:
-        found = vm.raised(lab, where)
+    def guest(found: vm.Running) -> Guest:
         return Guest(lab=lab, state=found.state, to=vm.remote(lab, found, shared=True))
 
-    with store.machine(where, name):
-        guest = up()
-        try:
-            guest.unmount()
-        except InfraError:
-            vm.cut(lab, where)
-            guest = up()
-        try:
-            yield guest
-        except BaseException:
-            try:
-                guest.unmount()
-            except InfraError:
-                vm.cut(lab, where)
-            raise
+    with store.machine(where, name), plug.lent(lab, where, guest) as found:
+        yield found
 
 
 def install(
@@ -183,7 +159,7 @@ def install(
             guest.mount(objfs, tree / DISK)
             steps = _run(guest, store, want, part, log, echo=echo)
             guest.fetch(tree)
-            guest.unmount()
+            guest.close()
         found = layer.scan(tree)
         layer.write_entries(scratch / "layer", found)
         manifest = Manifest.of(

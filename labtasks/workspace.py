@@ -44,32 +44,18 @@ def _jobs(lab: Lab) -> int:
     return there or lab.settings.jobs
 
 
-@contextlib.contextmanager
-def _virtual(lab: Lab) -> Iterator[Site]:
-    """A disk of a virtual machine, which is brought up if need be, and ended if it keeps it."""
-    from labtasks import vm  # noqa: PLC0415
+def _virtual(lab: Lab) -> contextlib.AbstractContextManager[Site]:
+    """A disk of a virtual machine."""
+    from labtasks import plug, vm  # noqa: PLC0415
     from labtasks.guest_disk import GuestDisk  # noqa: PLC0415
 
     name = lab.builder_vm
 
-    def up() -> GuestDisk:
-        found = vm.raised(lab, name)
+    def disk(found: vm.Running) -> GuestDisk:
         to = vm.remote(lab, found, shared=True)
         return GuestDisk(what=f"vm {name}", to=to, cpus=lab.vm(name).cpus, state=found.state)
 
-    disk = up()
-    try:
-        disk.close()  # what a killed run left
-    except InfraError:
-        vm.cut(lab, name)
-        disk = up()
-    try:
-        yield disk
-    finally:
-        try:
-            disk.close()
-        except InfraError:
-            vm.cut(lab, name)
+    return plug.lent(lab, name, disk)
 
 
 @contextlib.contextmanager
