@@ -159,7 +159,7 @@ def install(
             guest.mount(objfs, tree / DISK)
             steps = _run(guest, store, want, part, log, echo=echo)
             guest.fetch(tree)
-            guest.close()
+            guest.close()  # unmounted cleanly, or nothing is sealed
         found = layer.scan(tree)
         layer.write_entries(scratch / "layer", found)
         manifest = Manifest.of(
