@@ -35,7 +35,7 @@ from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
 from labtasks.recipe import INSTALLS
 from labtasks.store import Store
-from labtasks.trial import Trial
+from labtasks.testbed import Testbed
 
 PEERS = ("clean", "incremental", "ccache")
 ENDS = ("believed", "tested")
@@ -169,12 +169,12 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
         for text in found.recipe.parts[part].steps:
             if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
                 return git_code(Outcome.UNTESTABLE)
-    trial = Trial(
+    bed = Testbed(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
         root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench", uses=(),
         wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
     )  # fmt: skip
-    return git_code(trial.run(name, tree / "console").outcome)
+    return git_code(bed.run(name, tree / "console").outcome)
 
 
 def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:

@@ -29,7 +29,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     base plug through              install onto a clone of a base root, in a machine
     session typist                 a shell or a login as data; a script typed at a prompt
     tester errand way              who runs a test: init, a typist, ssh, this host
-    watch verdict trial            boot what was installed, test it, keep the verdict
+    watch testbed verdict trial    boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
     ahead proof view hunt record   a bisect: built beside, proved, shown, driven, told
     vm vm_files attach             machines brought up and down; a terminal on a console
