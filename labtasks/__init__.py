@@ -38,7 +38,7 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     words report lanes picture page
                                    what a bisect found: for a terminal, a program, a browser
     explain verify                 why, and is it true
-    kinds tasks loader commands bisect_command care main
+    kinds tasks loader commands bisect_command bisect_status care main
                                    doit's side, and the `labtasks` command
     completion reference           what a shell offers; lab.toml's page
     eitri                          several builds in sequence, by doit's tasks
