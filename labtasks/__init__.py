@@ -31,7 +31,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     tester errand way              who runs a test: init, a typist, ssh, this host
     watch testbed verdict trial    boot what was installed, test it, keep the verdict
     probe outlook series           one commit's verdict; what it will cost; how often to ask
-    ahead proof view hunt record   a bisect: built beside, proved, shown, driven, told
+    view case proof ahead          a bisect: shown, written down, proved, built beside
+    hunt record                    driven, and told in the end
     vm vm_files attach             machines brought up and down; a terminal on a console
     survey gc room remains         what the cache holds, and may hold
     checkup doctor                 whether all is well: in a machine, here
