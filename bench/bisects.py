@@ -33,12 +33,13 @@ from pathlib import Path
 from common import DOIT, PROJECT, lab, run
 
 from labtasks import lab as labs
-from labtasks import layer, namespace, process
+from labtasks import layer, namespace, process, supervisor
+from labtasks.binding import JOBS
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
-from labtasks.recipe import INSTALLS, JOBS
+from labtasks.recipe import INSTALLS
 from labtasks.store import Store
-from labtasks.trial import Trial
+from labtasks.testbed import Testbed
 
 PEERS = ("clean", "incremental", "ccache")
 IN_PLACE = ("incremental", "kernel")
@@ -200,12 +201,12 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
             if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
                 return git_code(Outcome.UNTESTABLE)
         (tree / part).touch()
-    trial = Trial(
+    bed = Testbed(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
         root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench", uses=(),
         wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
     )  # fmt: skip
-    return git_code(trial.run(name, tree / "console").outcome)
+    return git_code(bed.run(name, tree / "console").outcome)
 
 
 def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:
@@ -217,7 +218,7 @@ def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:
         **found.recipe.env,
     }  # fmt: skip
     words = namespace.argv(found.namespace, mounts, ["sh", "-e", "-c", text], cwd=places.src)
-    return process.run(words, log=tree / "log", env=env, cwd=tree).code
+    return supervisor.run(words, log=tree / "log", env=env, cwd=tree).code
 
 
 def _lab(directory: Path, where: Path) -> Path:

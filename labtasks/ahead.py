@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import live, notify, process
+from labtasks import live, notify, supervisor
 from labtasks.error import say
 from labtasks.git import Commit
 from labtasks.probe import Prober
@@ -27,7 +27,7 @@ class Ahead:
     """One such process at a time."""
 
     prober: Prober
-    _child: process.Child | None = None
+    _child: supervisor.Child | None = None
     _of: list[Commit] = field(default_factory=list)
     _log: Path = Path(os.devnull)
 
@@ -45,7 +45,7 @@ class Ahead:
         self._of = wanted
         if wanted:
             self._log = self.prober.store.log("ahead")
-            self._child = process.Child(
+            self._child = supervisor.Child(
                 self._argv(wanted), log=self._log, cwd=self.prober.lab.directory,
                 env={**os.environ, notify.QUIET: "yes"},
             )  # fmt: skip

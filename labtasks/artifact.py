@@ -22,9 +22,10 @@ from labtasks.digest import Digest
 from labtasks.error import BuildError, LostError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.manifest import Manifest
 from labtasks.recipe import INSTALLS
 from labtasks.reuse import Decision
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 
 NEARLY_FULL = 0.5
 """Share of the jobs from which a step is announced as nearly a full build."""
@@ -230,24 +231,14 @@ def _compose(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest
     kernel = produce(lab, store, kernel_want, request)
     src = produce(lab, store, src_want, request)
     parts = [("src", src.digest), ("world", kernel.below_digest), ("kernel", kernel.digest)]
-    manifest = Manifest(
-        kind="build",
-        key=want.key,
-        family=want.family,
+    manifest = Manifest.of(
+        want,
         digest=Digest(digest.key_of(parts)),
-        commit=want.commit.id,
-        tree=want.commit.tree,
-        built_from=want.commit.tree,
-        date=want.commit.date,
-        subject=want.commit.subject,
-        inputs=list(want.inputs),
         stack=kernel.whole,
         below=list(src.stack),
         below_digest=src.digest,
         rung="composed",
         why=f"kernel by {kernel.rung}, sources by {src.rung}",
-        reproduce=f"doit {want.words}build:{want.commit.id}",
-        finished=time.time(),
     )
     store.publish(manifest)
     return manifest

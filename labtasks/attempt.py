@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -20,23 +19,25 @@ from labtasks import (
     doubt,
     failure,
     guest_tools,
+    identity,
     key,
     layer,
-    process,
     processor,
     reuse,
     source,
     tracing,
+    widened,
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, InfraError, UserError, printable, say
-from labtasks.git import TreeId
+from labtasks.error import BuildError, UserError, no_space, printable, say
+from labtasks.git_objects import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.layer import Entry, LayerId
+from labtasks.layer import Entry
+from labtasks.manifest import Failure, Manifest
 from labtasks.reuse import Decision
-from labtasks.store import Failure, Manifest, Store
+from labtasks.store import Store
 from labtasks.trace import Trace
 from labtasks.workspace import open_builder
 
@@ -77,7 +78,7 @@ class Attempt:
         UserError for a missing tool or a sealed file that was changed by hand.
         """
         lab, store, want = self.lab, self.store, self.want
-        key.check_tools(lab)
+        identity.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
         trees = self._trees(decision.base, src)
         base = decision.base
@@ -88,7 +89,7 @@ class Attempt:
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise process.no_space(error) from None
+                raise no_space(error) from None
             raise
 
     def _trees(self, base: Candidate | None, src: Manifest) -> Trees:
@@ -132,7 +133,7 @@ class Attempt:
         part = lab.recipe.parts[want.kind]
         log = self.store.log(f"{want.kind}-{want.commit.short}")
         there = guest_tools.tracer(lab)
-        tracer = tracing.choose(lab.settings.tracer, part, key.path_of(lab), there)
+        tracer = tracing.choose(lab.settings.tracer, part, lab.recipe.tool_path, there)
         if want.kind == "install":
             tracer = "none"  # what it installs is in its key: the kernel, by content
         started = time.monotonic()
@@ -195,20 +196,9 @@ class Attempt:
         self, space: Workspace, decision: Decision, log: Path, code: int, seen: Trace | None
     ) -> None:
         want = self.want
-        if code < 0 or code in (128 + 9, 128 + 15):
-            raise InfraError(f"{want.name}: the build was killed (status {code})", hint="run again")
+        away = self.lab.settings.builder if self.lab.abroad else ""
+        failure.refuse_the_hosts(want.name, log, code, self.lab.cache, away=away)
         error = failure.first_error(log, self.lab.recipe.errors) or f"exit status {code}"
-        full = failure.full(log)
-        if full and self.lab.abroad:
-            raise InfraError(
-                f"{want.name}: no space left in {self.lab.settings.builder}: {full}",
-                hint=f"more room there; in a VM, /tmp is its memory; the log is {log}",
-            )
-        if self.store.free_bytes() < 1 << 20 or full:
-            raise process.no_space(OSError(errno.ENOSPC, full or error, str(self.lab.cache)))
-        if failure.killed(log):
-            hint = "is there enough memory? lab.toml: jobs"
-            raise InfraError(f"{want.name}: a command was killed; the log is {log}", hint=hint)
         step = space.steps[-1].text
         if seen and self._widened(seen):
             want = key.wanted(self.lab, want.kind, want.commit, want.world)
@@ -243,19 +233,11 @@ class Attempt:
             say(f"{want.name}: note: {note}")
         jobs = built.seen.count if built.seen else 0
         trees = built.space.trees
-        manifest = Manifest(
-            kind=want.kind,
-            key=want.key,
-            family=want.family,
+        manifest = Manifest.of(
+            want,
             digest=content_digest(built.files, part.outputs, part.volatile),
-            commit=want.commit.id,
-            tree=want.commit.tree,
-            built_from=want.commit.tree,
             built_as=want.name,
-            date=want.commit.date,
-            subject=want.commit.subject,
-            inputs=list(want.inputs),
-            stack=[LayerId(f"{want.kind[0]}{digest.of_bytes(os.urandom(16))[:15]}"), *trees.obj],
+            stack=[layer.new_id(want.kind), *trees.obj],
             below=list(trees.below),
             below_digest=self.below.digest if self.below else "",
             rung=decision.rung,
@@ -269,10 +251,8 @@ class Attempt:
             bytes=sum(e.size for e in built.entries),
             tracer=built.tracer,
             warnings=notes,
-            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}",
             log=str(built.log),
             host=platform.node(),
-            finished=time.time(),
         )
         built.space.sealed_as(manifest.stack)
         self.store.publish(manifest, trace=built.trace, tree=built.space.scratch / "layer")
@@ -287,7 +267,7 @@ class Attempt:
             return [p.removeprefix("src/") for p in paths if p.startswith("src/")]
 
         looked_for = [*sources(seen.absent), *(f"{p}/*" for p in sources(seen.listed))]
-        return key.widen(
+        return widened.widen(
             self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
         )
 

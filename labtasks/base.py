@@ -5,11 +5,10 @@ It is never written. Its content is hashed once, not at every start. Knows nothi
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
-from labtasks import digest
+from labtasks import digest, memory
+from labtasks.digest import Digest
 from labtasks.error import UserError
 from labtasks.lab import Lab
 
@@ -25,19 +24,9 @@ def path_of(lab: Lab) -> Path:
     return base
 
 
-def content_of(lab: Lab) -> str:
+def content_of(lab: Lab) -> Digest:
     """The base image's BLAKE3, remembered for as long as its size and time stay the same."""
     path = path_of(lab)
-    info = path.stat()
-    about = [str(path), info.st_size, info.st_mtime_ns]
-    memory = lab.cache / "base.json"
-    try:
-        known = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if known.get("about") != about:
-        known = {"about": about, "digest": digest.of_file(path, info.st_size)}
-        scratch = memory.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(known))
-        scratch.replace(memory)
-    return str(known["digest"])
+    about = [str(path), *memory.stamp(path)]
+    size = path.stat().st_size
+    return memory.once(lab.cache / "base.json", about, lambda: digest.of_file(path, size))

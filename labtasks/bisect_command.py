@@ -1,6 +1,6 @@
 """`doit bisect`: a search from the command line.
 
-Knows how words become a bisect's start and how its end is shown; the search itself is elsewhere.
+Knows how words become a bisect's start; the search itself is elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from labtasks import gitlog, process
+from labtasks import gitlog, signals
 from labtasks.error import Code, InfraError, UserError, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
@@ -57,7 +57,7 @@ class Bisect(LabCommand):
 
     def execute(self, options: Any, words: list[str]) -> int:
         """Doit's hook."""
-        process.children_die_with_us()
+        signals.children_die_with_us()
         try:
             session = open_session()
             return _answer(session, options, words)
@@ -72,20 +72,17 @@ class Bisect(LabCommand):
 
 def _answer(session: Session, options: Any, words: list[str]) -> int:
     path = session.lab.cache / "bisect" / "journal"
-    if options["status"]:
-        return _status(session, state(read(path)))
-    if options["log"]:
-        sys.stdout.write(_git_log(session.lab, state(read(path))))
-        return 0
+    if options["status"] or options["log"]:
+        return _shown(session, state(read(path)), status=options["status"])
     with Journal(path) as journal:
         if options["undo"]:
             told = journal.undo()
             say(f"{told.commit[:12]} is in question again (it was {told.verdict})")
-            return 0
+            return Code.DONE
         if options["reset"]:
             journal.add(End(reason="given up"))
             say("the bisect is given up; what was built and tested stays in the store")
-            return 0
+            return Code.DONE
         if options["replay"]:
             _replay(session, journal, Path(options["replay"]), options)
         elif words and words[0] in ("good", "bad", "skip", *_terms(journal.state)):
@@ -97,6 +94,15 @@ def _answer(session: Session, options: Any, words: list[str]) -> int:
                 f"bisect does not take {words[0]!r}", hint="doit bisect --good REF --bad REF"
             )
         return _hunt(session, journal, options)
+
+
+def _shown(session: Session, found: State, *, status: bool) -> int:
+    from labtasks import bisect_status  # noqa: PLC0415
+
+    if status:
+        return bisect_status.status(session.lab, session.store, found)
+    sys.stdout.write(bisect_status.git_log(session.lab, found))
+    return Code.DONE
 
 
 def _terms(found: State) -> tuple[str, ...]:
@@ -158,9 +164,8 @@ def _replay(session: Session, journal: Journal, path: Path, options: Any) -> Non
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(
-            f"{path}: {error.strerror}", hint="a file that `git bisect log` wrote"
-        ) from None
+        hint = "a file that `git bisect log` wrote"
+        raise UserError(f"{path}: {error.strerror}", hint=hint) from None
 
     def resolve(name: str) -> CommitId | None:
         try:
@@ -184,7 +189,7 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
         _refuse_contradiction(session.lab, journal, told)
         journal.add(told)
         say(f"{commit.short} is {word}, said by hand")
-    return 0
+    return Code.DONE
 
 
 def _refuse_contradiction(lab: Lab, journal: Journal, told: Told) -> None:
@@ -291,48 +296,6 @@ def _with_test(lab: Lab, script: str) -> Lab:
     """The lab with another test script."""
     if not script:
         return lab
-    test = msgspec.structs.replace(lab.settings.test, script=str(Path(script).absolute()))
-    settings = msgspec.structs.replace(lab.settings, test=test)
-    return Lab(directory=lab.directory, settings=settings)
-
-
-def _git_log(lab: Lab, found: State) -> str:
-    log = found.git_log()
-    about = lab.repository.about([commit for commit, _ in log.told])
-    return gitlog.write(log, {c: a.subject for c, a in about.items()})
-
-
-def _status(session: Session, found: State) -> int:
-    """Say how far a bisect is; 0 when its culprit is named."""
-    begin = found.begun()
-    about = session.lab.repository.about([t.commit for t in found.told])
-    for told in found.told:
-        word = begin.terms.word(told.verdict)
-        say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
-    if found.end:
-        say(f"ended: {found.end.reason}")
-    if not found.culprit:
-        say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
-        if not found.end:
-            _say_prospect(session, found)
-        return Code.NO
-    names = session.lab.repository.about(found.culprit.commits)
-    for commit in found.culprit.commits:
-        say(f"culprit: {commit} {names[commit].subject}")
-    if len(found.culprit.commits) > 1:
-        say("skipped commits leave these in question; any of them may be it")
-    for proof in found.proofs:
-        what = "agrees" if proof.agrees else "disagrees"
-        say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
-    return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
-
-
-def _say_prospect(session: Session, found: State) -> None:
-    """What is to come, as far as the journal and the store tell."""
-    from labtasks import outlook, prospect, search  # noqa: PLC0415
-
-    remaining = prospect.left(found)
-    if remaining:
-        clean = outlook.clean_seconds(session.store, worlds=prospect.own_worlds(found))
-        time = prospect.seconds(found, clean=clean, prove=True)
-        say(f"{remaining} left, {prospect.text(search.expected(remaining), time)}")
+    replace = msgspec.structs.replace
+    test = replace(lab.settings.test, script=str(Path(script).absolute()))
+    return Lab(directory=lab.directory, settings=replace(lab.settings, test=test))

@@ -16,13 +16,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, process, processor, recorder
+from labtasks import layer, processor, recorder, supervisor
+from labtasks.binding import JOBS, Bound, Places
 from labtasks.layer import Entry, LayerId
-from labtasks.process import Ended
-from labtasks.recipe import JOBS, Bound, Places
+from labtasks.manifest import Step
 from labtasks.recorder import Recorder
 from labtasks.source import EPOCH
-from labtasks.store import Step
+from labtasks.supervisor import Ended
 
 _CALLS = (
     "open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 execve"
@@ -119,7 +119,7 @@ class Workspace(ABC):
         """Run one command where it sees the trees; `cwd` is the sources' root by default."""
         command, where = self.inside(argv, cwd or self.places().src)
         env = self.environment()
-        return process.run(command, log=log, env=env, cwd=where, until=until, echo=echo)
+        return supervisor.run(command, log=log, env=env, cwd=where, until=until, echo=echo)
 
     @abstractmethod
     def out(self) -> str:
@@ -183,9 +183,8 @@ class Workspace(ABC):
             return self.launch([*words, *command], log, echo=echo, until=drain)
 
     def environment(self) -> dict[str, str]:
-        """A scrubbed environment: nothing of the person's shell decides what is built."""
-        base = {"PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
-        return {**base, "HOME": self.home(), "SHELL": "/bin/sh", **self.recipe.env}
+        """What the steps find in theirs."""
+        return self.recipe.environment(self.home())
 
     def lone(self) -> list[str]:
         """The beginning of a command line that keeps to one processor."""

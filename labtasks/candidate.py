@@ -10,14 +10,15 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from labtasks import git, layer, source
+from labtasks import git_objects, layer, source
 from labtasks.digest import Digest
 from labtasks.error import UserError
-from labtasks.git import TreeId
+from labtasks.git_objects import TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 from labtasks.trace import CHECK, DRIVER, Change, Trace
 
 _CANDIDATES = 8
@@ -37,7 +38,7 @@ class _Near:
     """An artifact, and the files in which its commit differs from the wanted one."""
 
     manifest: Manifest
-    diff: tuple[git.Change, ...]
+    diff: tuple[git_objects.Change, ...]
     same_trees: bool
 
 

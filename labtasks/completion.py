@@ -15,7 +15,8 @@ from pathlib import Path
 
 from labtasks import kinds, recipe
 from labtasks.error import LabError
-from labtasks.lab import DEMO, Lab, load
+from labtasks.lab import Lab, load
+from labtasks.settings import DEMO
 
 PROGRAMS = ("brokkr", "doit", "eitri", "labtasks", "muninn")
 

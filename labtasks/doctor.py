@@ -14,7 +14,7 @@ from pathlib import Path
 from labtasks import (
     accelerator,
     checkup,
-    key,
+    identity,
     namespace,
     process,
     qemu,
@@ -43,7 +43,7 @@ def examine(lab: Lab, store: Store) -> Iterator[Finding]:
         ),
         ("recipe", lambda: lab.recipe.name),
         ("tools", lambda: _tools(lab)),
-        ("builder", lambda: "; ".join(v.splitlines()[0] for _, v in key.identity(lab) if v)),
+        ("builder", lambda: "; ".join(v.splitlines()[0] for _, v in identity.builder(lab) if v)),
     ):
         yield _asked(what, look)
     yield _room(store)
@@ -66,7 +66,7 @@ def _asked(what: str, look: Callable[[], str]) -> Finding:
 
 
 def _tools(lab: Lab) -> str:
-    key.check_tools(lab)
+    identity.check_tools(lab)
     return f"all {len(lab.recipe.tools)} that the recipe names are here"
 
 
@@ -102,7 +102,7 @@ def _linux(lab: Lab) -> Iterator[Finding]:
         remedy=found.remedy,
         needed=False,
     )
-    works = tracing.strace_works(key.path_of(lab))
+    works = tracing.strace_works(lab.recipe.tool_path)
     yield Finding(
         what="strace",
         well=works,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labtasks import config, process
+from labtasks import config, signals
 from labtasks.error import Code, LabError, UserError
 from labtasks.git import Commit
 from labtasks.key import Wanted
@@ -95,7 +95,7 @@ def main(name: str, words: Sequence[str]) -> int:
     if "--help" in words or "-h" in words:
         sys.stdout.write(HELP[name])
         return 0
-    process.terminate_on_sigterm()
+    signals.terminate_on_sigterm()
     rows: list[Row] = []
     try:
         asked = parse(name, words)

@@ -23,9 +23,9 @@ from labtasks.console import clean
 from labtasks.error import InfraError
 from labtasks.events import EventName
 from labtasks.judge import CRASHES
-from labtasks.process import Child
 from labtasks.qemu import Drive, Forward, Machine
 from labtasks.ssh import Remote
+from labtasks.supervisor import Child
 from labtasks.tester import Tester, port
 from labtasks.watch import Watch
 

@@ -64,3 +64,11 @@ class LostError(InfraError):
     """The machine that builds was lost in mid-build. What it did is thrown away, and worth doing
     once more.
     """
+
+
+def no_space(error: OSError) -> InfraError:
+    """The refusal for a full disk, wherever it was met."""
+    return InfraError(
+        f"no space left while writing {error.filename or 'the cache'}",
+        hint="free some space (`doit clean <task>` removes an artifact) and run the command again",
+    )

@@ -12,7 +12,8 @@ from labtasks.candidate import Candidate
 from labtasks.error import printable
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 _SHOWN = 12
 

@@ -1,16 +1,23 @@
-"""What a build's log says: its first error, whether it was killed, whether a disk was full.
+"""Why a step failed: what its log says first, and whether that was the machine's doing.
 
 Knows nothing of how builds are run.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
+import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labtasks.recipe import Places
+from labtasks.binding import Places
+from labtasks.error import InfraError, no_space
+
+_FULL = 1 << 20
+"""Free bytes below which a disk counts as full."""
 
 _ERRORS = (
     r"(?i)\b(?:fatal )?error\b\s*:",
@@ -44,7 +51,27 @@ def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str
     return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"
 
 
-def killed(log: Path) -> bool:
+def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:
+    """A failure of the machine is none of the commit's: its command was killed, its disk is full.
+    `code` is the step's exit status, `away` the machine that builds, "" for this one. Raises
+    InfraError.
+    """
+    if code < 0 or code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
+        raise InfraError(f"{name}: the build was killed (status {code})", hint="run again")
+    line = full(log)
+    if line and away:
+        raise InfraError(
+            f"{name}: no space left in {away}: {line}",
+            hint=f"more room there; in a VM, /tmp is its memory; the log is {log}",
+        )
+    if line or shutil.disk_usage(cache).free < _FULL:
+        raise no_space(OSError(errno.ENOSPC, line, str(cache)))
+    if _killed(log):
+        hint = "is there enough memory? lab.toml: jobs"
+        raise InfraError(f"{name}: a command was killed; the log is {log}", hint=hint)
+
+
+def _killed(log: Path) -> bool:
     """Whether the log's end says that a command was killed: the machine failed, not the commit."""
     return re.search(r"(?m)(\] Killed$|Killed signal terminated|signal 9\b)", _end(log)) is not None
 

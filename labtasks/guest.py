@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,12 @@ from pathlib import Path
 import msgspec
 
 from labtasks import layer, listing, parcel, ssh
+from labtasks.binding import Places
 from labtasks.builder import Workspace
 from labtasks.error import InfraError, UserError
 from labtasks.layer import Entry, LayerId
-from labtasks.process import Ended
-from labtasks.recipe import Places
 from labtasks.site import Site
+from labtasks.supervisor import Ended
 
 _SKEW = 2.0
 """Seconds by which the machine's clock may differ from the host's."""
@@ -175,16 +174,8 @@ class Guest(Workspace):
         self._each(f"sh -c {shlex.quote(one)} sh", self.places().obj, paths)
 
     def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
-        env = [f"{name}={value}" for name, value in self.environment().items()]
-        command = shlex.join(["env", "-i", *env, *argv])
-        # 255 is what ssh says when the machine is gone
-        text = (
-            f"umask 022; cd {shlex.quote(cwd)} || exit 1; "
-            f"{command} </dev/null; code=$?; [ $code = 255 ] && code=254; exit $code"
-        )
-        # a killed doit must not leave a client behind that holds the connection
-        lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-        return [*lead, *ssh.argv(self.site.to, self.site.step(text), pinned=True)], self.scratch
+        text = ssh.scrubbed(argv, self.environment(), cwd)
+        return ssh.bound(self.site.to, self.site.step(text)), self.scratch
 
     def launch(
         self,

@@ -12,7 +12,6 @@ from pathlib import Path
 from labtasks import machine, plug, qcow2
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT
-from labtasks.qmp import Monitor
 from labtasks.site import STEP, Site
 from labtasks.ssh import shell
 
@@ -23,29 +22,16 @@ SIZE = 64 << 30
 """Bytes that an empty disk has room for; the file is as large as what was written."""
 
 _ID = "labobj"
-"""QEMU's name for the disk, and the serial number by which the guest finds it."""
+"""The disk's name in the machine."""
 
 _FIND = f"""\
 set -e
-system=$(uname -s) dev='' tries=0
-while [ $tries -lt 100 ]; do
-	if [ $system = Linux ]; then
-		for disk in /sys/block/*; do
-			[ "$(cat "$disk/serial" 2>/dev/null)" = {_ID} ] && dev=/dev/${{disk##*/}} && break 2
-		done
-	else
-		devctl rescan pci0 2>/dev/null || :
-		for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
-			[ "$(diskinfo -s "$disk" 2>/dev/null)" = {_ID} ] && dev=$disk && break 2
-		done
-	fi
-	sleep 0.1; tries=$((tries + 1))
-done
-[ "$dev" ] || {{ echo "the disk does not appear" >&2; exit 1; }}
+{plug.FIND}
+dev=$(find_disk {_ID})
 """
 
 _EMPTY = """\
-if [ $system = Linux ]; then
+if [ "$(uname -s)" = Linux ]; then
 	mke2fs -q -F -t ext4 -O ^has_journal -m 0 -E lazy_itable_init=1,nodiscard $dev
 else
 	newfs $dev >/dev/null
@@ -95,11 +81,7 @@ class GuestDisk(Site):
         self._gone = False
         image = scratch / DISK
         qcow2.create(image, below=layers / base / DISK if base else None, size=SIZE)
-        with Monitor(machine.monitor(self.state), timeout=20) as monitor:
-            file = {"driver": "file", "filename": str(image)}
-            monitor.execute("blockdev-add", driver="qcow2", **{"node-name": _ID, "file": file})
-            device = {"driver": "virtio-blk-pci", "drive": _ID, "id": _ID, "serial": _ID}
-            monitor.execute("device_add", **device)
+        plug.plug(self.state, _ID, image, form="qcow2")
         return self.run(first + _FIND + ("" if base else _EMPTY) + _MOUNT)
 
     def keeps(self, layers: Path, name: LayerId) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import process
+from labtasks import memory
 from labtasks.error import InfraError, UserError
 from labtasks.lab import Lab
 
@@ -50,7 +50,7 @@ def learn(lab: Lab, ask: Callable[[str], str], *, anew: bool = False) -> bool:
         return False
     tools, questions = lab.recipe.tools, lab.recipe.identity
     script = [
-        f"PATH={shlex.quote(_path(lab))}; export PATH LC_ALL=C", _SYSTEM,
+        f"PATH={shlex.quote(lab.recipe.tool_path)}; export PATH LC_ALL=C", _SYSTEM,
         f'for one in {shlex.join(tools)}; do command -v "$one" >/dev/null || echo "$one"; done',
         *(f"printf '\\0'; {question} 2>&1" for question in questions),
     ]  # fmt: skip
@@ -116,22 +116,9 @@ def _file(lab: Lab) -> Path:
 
 def _about(lab: Lab) -> str:
     """The machine, and the questions."""
-    questions = [lab.system, lab.recipe.identity, _path(lab), sorted(lab.recipe.tools)]
+    questions = [lab.system, lab.recipe.identity, lab.recipe.tool_path, sorted(lab.recipe.tools)]
     if lab.builder_ssh:
         about = lab.ssh(lab.builder_ssh)
         return json.dumps([about.host, about.port, *questions])
     image = lab.directory / Path(lab.vm(lab.builder_vm).image).expanduser()
-    return json.dumps([str(image), _stamp(image), *questions])
-
-
-def _path(lab: Lab) -> str:
-    """Where its builds find their tools."""
-    return lab.recipe.env.get("PATH", process.PATH)
-
-
-def _stamp(image: Path) -> list[int]:
-    try:
-        info = image.stat()
-    except OSError:
-        return []
-    return [info.st_size, info.st_mtime_ns]
+    return json.dumps([str(image), memory.stamp(image), *questions])

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from labtasks import accelerator, process
+from labtasks import accelerator, process, supervisor
 from labtasks.error import InfraError, UserError, say
 
 DATA = Path(__file__).parent / "images" / "debian"
@@ -62,7 +62,7 @@ def debian(
             suite, "/dev/null", *([mirror] if mirror else []),
         ]  # fmt: skip
         say(f"image: mmdebstrap makes {suite}; the log is {log}")
-        ended = process.run(command, log=log, env=env)
+        ended = supervisor.run(command, log=log, env=env)
         if ended.code:
             errors = [li for li in log.read_text(errors="replace").splitlines() if li[:2] == "E:"]
             raise InfraError(

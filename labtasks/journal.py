@@ -15,8 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import process
-from labtasks.error import InfraError, UserError, printable
+from labtasks.error import InfraError, UserError, no_space, printable
 from labtasks.git import CommitId
 from labtasks.progress import AnyEvent, State, Told, Undo, state
 
@@ -69,7 +68,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
     def _unwritable(self, error: OSError) -> InfraError:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return process.no_space(OSError(error.errno, "", str(self.path)))
+            return no_space(OSError(error.errno, "", str(self.path)))
         return InfraError(
             f"the journal {self.path} cannot be written: {error.strerror}",
             hint="nothing was lost; mend this and run the command again",

@@ -8,16 +8,14 @@ what the store holds, except which undeclared inputs earlier builds were seen to
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from labtasks import base, digest, guest_tools, process
+from labtasks import base, digest, identity, memory, widened
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Commit
@@ -103,7 +101,7 @@ def _through(lab: Lab) -> list[tuple[str, str]]:
     chosen = lab.settings.install
     image = lab.directory / Path(lab.vm(chosen.through).image).expanduser()
     return [
-        ("through", json.dumps([image.name, *_stamp(image)])),
+        ("through", json.dumps([image.name, *memory.stamp(image)])),
         ("base", base.content_of(lab)),
         ("partition", str(chosen.partition)),
     ]
@@ -175,14 +173,14 @@ def _settings(lab: Lab, kind: Kind) -> list[tuple[str, str]]:
         for name, text in sorted(recipe.files.items())
     ]
     pairs += [("sources at", recipe.places.src), ("objects at", recipe.places.obj)]
-    return pairs + list(identity(lab))
+    return pairs + list(identity.builder(lab))
 
 
 def _proved_by_globs(lab: Lab) -> bool:
     """Whether the recipe's globs may stand for a trace here, and so decide what is reused."""
     tracer = lab.settings.tracer
     return tracer == "depend" or (
-        tracer == "auto" and not shutil.which("strace", path=path_of(lab))
+        tracer == "auto" and not shutil.which("strace", path=lab.recipe.tool_path)
     )
 
 
@@ -191,140 +189,7 @@ def _trees(lab: Lab, kind: Kind, commit: Commit) -> list[tuple[str, str]]:
     declared = tuple(lab.recipe.parts[kind].inputs)
     if "." in declared:
         return [("tree .", commit.tree)]
-    more = tuple(widened(lab, kind))
+    more = tuple(widened.inputs(lab, kind))
     found = lab.repository.ids(commit.tree, declared + more)
     pairs = [(f"tree {path}", found[path]) for path in declared]
     return pairs + [(f"tree {path} (seen to be read)", found[path]) for path in more]
-
-
-def _widened_file(lab: Lab) -> Path:
-    return lab.cache / "widened.json"
-
-
-def widened(lab: Lab, kind: str) -> list[str]:
-    """Undeclared inputs that builds of this recipe and kind were seen to read."""
-    try:
-        known: dict[str, list[str]] = json.loads(_widened_file(lab).read_text())
-    except (OSError, ValueError):
-        return []
-    return known.get(f"{lab.recipe.name}.{kind}", [])
-
-
-def widen(
-    lab: Lab, kind: Kind, commit: Commit, reads: Iterable[str], looked_for: Iterable[str] = ()
-) -> list[str]:
-    """Remember reads (paths in the tree) outside the declared inputs; returns the new ones.
-
-    A file at the root widens by itself, a deeper one by its directory. What was looked for and
-    was not there counts like a file.
-    """
-    declared = lab.recipe.parts[kind].inputs
-    if "." in declared:
-        return []
-    known = widened(lab, kind)
-    covered = (*declared, *known)
-
-    def outside(paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(p for p in paths if not any(p == c or p.startswith(f"{c}/") for c in covered))
-
-    noise = ("RCS/", "SCCS/")  # where GNU make looks for every file, of old custom
-    names = [p for p in looked_for if not any(n in f"{p}/" for n in noise)]
-    files = [*lab.repository.which_are_files(commit.tree, outside(reads)), *outside(names)]
-    homes = {str(Path(path).parent) if "/" in path else path for path in files}
-    new = sorted(p for p in homes if not any(p.startswith(f"{q}/") for q in homes))
-    if new:
-        _remember(_widened_file(lab), f"{lab.recipe.name}.{kind}", new)
-    return new
-
-
-def _remember(file: Path, name: str, new: Iterable[str]) -> None:
-    """Add to what was seen to be read; builds that end at once must not lose each other's."""
-    import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
-
-    with filelock.FileLock(file.with_suffix(".lock")):
-        try:
-            everything = json.loads(file.read_text())
-        except (OSError, ValueError):
-            everything = {}
-        everything[name] = sorted({*everything.get(name, ()), *new})
-        scratch = file.with_suffix(".new")
-        scratch.write_text(json.dumps(everything, indent=1))
-        scratch.replace(file)
-
-
-def identity(lab: Lab) -> Inputs:
-    """The builder: its system's release, and what its tools say of their version.
-
-    Asking compilers takes longer than everything else here, so the answers are kept for as long
-    as the tools' files stay the same. Raises UserError for a missing tool.
-    """
-    if lab.builder_ssh and not guest_tools.is_known(lab):
-        ask_again(lab)
-    if lab.abroad:
-        return guest_tools.learned(lab).answers
-    commands = lab.recipe.identity
-    path = path_of(lab)
-    tools = [
-        process.which(c.split()[0], package=_package(lab, c.split()[0]), path=path)
-        for c in commands
-    ]
-    stamps = [_stamp(Path(p)) for p in (*tools, "/etc/os-release")]
-    about = json.dumps([commands, path, stamps])
-    memory = lab.cache / "identity.json"
-    try:
-        known = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if known.get("about") != about:
-        answers = [("builder", _system())]
-        for command in commands:
-            said = process.query(["sh", "-c", command], env={"PATH": path})
-            answers.append((f"builder {command}", said.text.strip() or said.error.strip()))
-        known = {"about": about, "answers": answers}
-        memory.write_text(json.dumps(known))
-    return tuple((label, value) for label, value in known["answers"])
-
-
-def ask_again(lab: Lab) -> bool:
-    """Ask the machine of [ssh.<name>] that builds what its tools are; whether the answer is new.
-    Raises LabError.
-    """
-    from labtasks import reach, ssh  # noqa: PLC0415 (only labs that build there)
-
-    to = reach.remote(lab, lab.builder_ssh)
-    return guest_tools.learn(
-        lab, lambda text: ssh.query(to, ssh.shell(text)).text.strip(), anew=True
-    )
-
-
-def _stamp(path: Path) -> list[int]:
-    try:
-        info = path.stat()
-    except OSError:
-        return []
-    return [info.st_size, info.st_mtime_ns]
-
-
-def _system() -> str:
-    try:
-        release = platform.freedesktop_os_release()
-        return f"{release.get('ID', '')} {release.get('VERSION_ID', '')} {platform.machine()}"
-    except OSError:
-        return f"{platform.system()} {platform.release()} {platform.machine()}"
-
-
-def path_of(lab: Lab) -> str:
-    """Where a build finds its tools: the same compiler is asked that will build."""
-    return lab.recipe.env.get("PATH", process.PATH)
-
-
-def _package(lab: Lab, command: str) -> str:
-    return lab.recipe.tools.get(command, "")
-
-
-def check_tools(lab: Lab) -> None:
-    """Every tool a recipe names is there. Raises UserError naming the first that is not."""
-    if platform.system() != "Linux" or lab.abroad:
-        return
-    for command, package in lab.recipe.tools.items():
-        process.which(command, package=package, path=path_of(lab))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtasks import layer
+from labtasks.binding import Places
 from labtasks.builder import Workspace, aged, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry
-from labtasks.recipe import Places
 
 
 @dataclass(slots=True, kw_only=True)

@@ -55,6 +55,11 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 Listing = Mapping[str, Entry]
 
 
+def new_id(kind: str) -> LayerId:
+    """A name that no layer has; it begins as the kind does."""
+    return LayerId(f"{kind[0]}{os.urandom(8).hex()[:15]}")
+
+
 def tree_of(layers: Path, layer: LayerId) -> Path:
     """The folder that holds a layer's tree."""
     return layers / layer / "t"

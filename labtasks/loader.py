@@ -17,7 +17,7 @@ from doit.cmd_base import Command, DodoTaskLoader
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
-from labtasks import config, kinds, lab, process, tasks
+from labtasks import config, kinds, lab, signals, tasks
 from labtasks.error import Code, LabError, UserError
 from labtasks.store import Store
 
@@ -63,7 +63,7 @@ class LabCommand(Command):  # type: ignore[misc]
         except OSError as error:
             sys.stderr.write(f"ERROR: {where}: {error.strerror}\n  hint: a lab's directory\n")
             return Code.REFUSED
-        process.terminate_on_sigterm()
+        signals.terminate_on_sigterm()
         try:
             return int(super().parse_execute(in_args))
         except LabError as error:
@@ -96,8 +96,8 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> Any:
         """Doit's hook. Refusals end the command with one line and status 3."""
-        process.terminate_on_sigterm()
-        process.children_die_with_us()
+        signals.terminate_on_sigterm()
+        signals.children_die_with_us()
         sys.excepthook = calm
         try:
             session = open_session(listing=cmd.name == "list")

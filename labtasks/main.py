@@ -19,8 +19,8 @@ from labtasks.addressee import Notify
 from labtasks.config import described, toml
 from labtasks.error import Code, LabError, UserError
 from labtasks.git import Repository
-from labtasks.lab import DEMO, FILE, Settings, Test
 from labtasks.machine import Vm
+from labtasks.settings import DEMO, FILE, Settings, Test
 
 _DOIT_CFG = """\
 [GLOBAL]

@@ -7,7 +7,6 @@ of what is built.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labtasks import process
+from labtasks import memory, process
 
 ROOT = "/mnt"
 """An existing folder of every Linux, covered by a tmpfs inside the namespace."""
@@ -69,18 +68,8 @@ def kind_here(cache: Path) -> Kind:
     """How this host gives namespaces with overlays; proved once per kernel, then remembered."""
     if platform.system() != "Linux":
         return "none"
-    memory = cache / "namespace.json"
     about = [platform.release(), os.geteuid()]
-    try:
-        known = json.loads(memory.read_text())
-        if known["about"] == about:
-            kind: Kind = known["kind"]
-            return kind
-    except (OSError, ValueError, KeyError):
-        pass
-    kind = _prove(cache)
-    memory.write_text(json.dumps({"about": about, "kind": kind}))
-    return kind
+    return memory.once(cache / "namespace.json", about, lambda: _prove(cache))
 
 
 def _prove(cache: Path) -> Kind:

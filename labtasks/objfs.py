@@ -14,8 +14,9 @@ from labtasks.builder import Trees
 from labtasks.error import InfraError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.manifest import Manifest
 from labtasks.overlay import Overlay
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 from labtasks.workspace import open_workspace
 
 _BLOCK = 4096
@@ -57,17 +58,9 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         image = space.scratch / "out" / "objfs.img"
         content = digest.of_file(image, image.stat().st_size)
         image.replace(home / "objfs.img")
-    manifest = Manifest(
-        kind=want.kind,
-        key=want.key,
-        family=want.family,
+    manifest = Manifest.of(
+        want,
         digest=content,
-        commit=want.commit.id,
-        tree=want.commit.tree,
-        built_from=want.commit.tree,
-        date=want.commit.date,
-        subject=want.commit.subject,
-        inputs=list(want.inputs),
         stack=[],
         rung="exported",
         base=build.name,
@@ -75,8 +68,6 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         why=f"{kind} image {home / 'objfs.img'}",
         seconds=round(time.monotonic() - started, 3),
         host=platform.node(),
-        reproduce=f"doit {want.words}objfs:{want.commit.id}",
-        finished=time.time(),
     )
     store.publish(manifest, trace=None, tree=None)
     say(f"{want.name}: {home / 'objfs.img'}")

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from labtasks import layer, reuse, source
-from labtasks.git import Change, Commit, CommitId, TreeId
+from labtasks.git import Commit, CommitId
+from labtasks.git_objects import Change, TreeId
 from labtasks.lab import Lab
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 from labtasks.trace import Trace
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import layer, namespace, process
+from labtasks.binding import Places
 from labtasks.builder import Workspace, aged, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry, LayerId
 from labtasks.namespace import Mount
-from labtasks.recipe import Places
 
 
 @dataclass(slots=True, kw_only=True)

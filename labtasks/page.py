@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from labtasks import picture, report, store
+from labtasks import atomic, picture, report
 from labtasks.picture import e, icon, shape
 from labtasks.report import Proof, Report, Step
 from labtasks.words import bare, block, brief, count, day, duration, percent, short
@@ -22,9 +22,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 def write(folder: Path, found: Report) -> Path:
     """Write report.json, report.txt and report.html into a folder; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    store.write(folder / "report.json", report.json(found))
-    store.write(folder / "report.txt", report.text(found).encode(errors="backslashreplace"))
-    store.write(folder / "report.html", html(found).encode(errors="backslashreplace"))
+    atomic.write(folder / "report.json", report.json(found))
+    atomic.write(folder / "report.txt", report.text(found).encode(errors="backslashreplace"))
+    atomic.write(folder / "report.html", html(found).encode(errors="backslashreplace"))
     return folder / "report.html"
 
 

@@ -1,4 +1,4 @@
-"""Disks plugged into a machine that runs, found there by Linux, and taken out again.
+"""Disks plugged into a machine that runs, found there by Linux or FreeBSD, and taken out again.
 
 A disk's name is its serial number, by which the guest finds it. Knows nothing of what is on it, nor
 of whether somebody has mounted it.
@@ -6,23 +6,38 @@ of whether somebody has mounted it.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from labtasks import machine
+from labtasks import machine, vm
 from labtasks.error import InfraError
+from labtasks.lab import Lab
 from labtasks.qmp import Monitor
+from labtasks.vm import Running
 
 FIND = """\
 find_disk() {
 	tries=0
 	while [ $tries -lt 100 ]; do
-		for disk in /sys/block/*; do
-			if [ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ]; then
-				echo /dev/${disk##*/}
-				return
-			fi
-		done
+		if [ "$(uname -s)" = Linux ]; then
+			for disk in /sys/block/*; do
+				if [ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ]; then
+					echo "/dev/${disk##*/}"
+					return
+				fi
+			done
+		else
+			devctl rescan pci0 >/dev/null 2>&1 || :
+			for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
+				if [ "$(diskinfo -s "$disk" 2>/dev/null)" = "$1" ]; then
+					echo "$disk"
+					return
+				fi
+			done
+		fi
 		sleep 0.1; tries=$((tries + 1))
 	done
 	echo "the disk $1 does not appear" >&2
@@ -33,6 +48,36 @@ find_disk() {
 
 _PATIENCE = 20.0
 """Seconds in which a guest lets go of a disk."""
+
+
+class Disks(Protocol):
+    """What somebody has plugged into a machine."""
+
+    def close(self) -> None:
+        """Take out what is there, cleanly. Raises InfraError when it cannot be had back."""
+
+
+D = TypeVar("D", bound=Disks)
+
+
+@contextlib.contextmanager
+def lent(lab: Lab, name: str, use: Callable[[Running], D]) -> Iterator[D]:
+    """A machine for somebody who holds its lock and plugs disks in: brought up if need be, with
+    none of those disks in it, before and after. One that does not give them back is ended.
+    """
+    disks = use(vm.raised(lab, name))
+    try:
+        disks.close()  # what a killed run left
+    except InfraError:
+        vm.cut(lab, name)
+        disks = use(vm.raised(lab, name))
+    try:
+        yield disks
+    finally:
+        try:
+            disks.close()
+        except InfraError:
+            vm.cut(lab, name)
 
 
 def plug(state: Path, name: str, image: Path, *, form: str, read_only: bool = False) -> None:

@@ -18,7 +18,8 @@ from labtasks.git import Commit, CommitId
 from labtasks.judge import Outcome
 from labtasks.key import Wanted, World
 from labtasks.lab import Lab
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 from labtasks.verdict import Verdict
 
 

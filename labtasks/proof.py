@@ -1,21 +1,93 @@
-"""A commit built clean, on its own world, and booted anew: what a bisect ends with.
+"""A culprit and its parents built clean, each on its own world, and booted anew: how a bisect ends.
 
 Whatever was incremental, pinned or derived is left out, so that nothing reused can have decided.
-Knows nothing of searches.
+Knows nothing of how the culprit was found.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from labtasks import key
 from labtasks.artifact import produce
-from labtasks.error import BuildError, say
+from labtasks.case import Case
+from labtasks.digest import Digest
+from labtasks.error import BuildError, UserError, say
+from labtasks.flaky import Series
 from labtasks.git import Commit
 from labtasks.judge import Outcome
 from labtasks.key import Wanted, World
 from labtasks.probe import Finding, Prober
+from labtasks.progress import Proof, Role
+from labtasks.search import Verdict
+
+
+def prove(case: Case, culprit: Commit, *, revert: bool) -> bool:
+    """Build a culprit and its parents clean and aligned, and test them again; with `revert`, the
+    bad end without it, too. False when that disagrees: the wrong verdicts are taken back.
+    """
+    parents = [case.about[p] for p in case.parents.get(culprit.id, ())]
+    agrees = _proved(case, culprit, Verdict.BAD, "culprit")
+    for parent in parents if agrees else ():
+        agrees &= _proved(case, parent, Verdict.GOOD, "parent")
+    if agrees and revert:
+        _reverted(case, culprit)
+    return agrees
+
+
+def _reverted(case: Case, culprit: Commit) -> None:
+    """The bad end without the culprit: it ought to be good again."""
+    bad = case.about[case.begin.bad]
+    with case.store.workspace("revert") as scratch:
+        made = case.lab.repository.reverted(culprit.id, bad, scratch / "index")
+    if made is None:
+        say(f"revert: {culprit.short} cannot be taken back on {bad.short} without conflicts")
+    else:
+        _proved(case, case.lab.repository.commit(made), Verdict.GOOD, "revert")
+
+
+def _proved(case: Case, commit: Commit, wanted: Verdict, role: Role) -> bool:
+    """Build one commit clean and test it again, unless that was done. What disagrees with the
+    search is taken back.
+    """
+    if any(p.commit == commit.id and p.agrees for p in case.state.proofs):
+        return True
+    started = time.monotonic()
+    say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
+    case.view.turn(commit, f"proof: {role}", "built clean, tested again")
+    case.outlook()
+    found, verdict, _ = case.decider.decide(anew(case.prober, commit))
+    same = verdict is wanted
+    word = case.begin.terms.word(verdict)
+    say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")
+    case.journal.add(
+        Proof(
+            commit=commit.id,
+            role=role,
+            verdict=verdict,
+            agrees=same,
+            reason=found.reason,
+            digest=found.kernel.digest if found.kernel else Digest(""),
+            seconds=round(time.monotonic() - started, 3),
+        )
+    )
+    if not same and case.believed and commit.id in (*case.begin.goods, case.begin.bad):
+        raise UserError(
+            f"{commit.short} is not {case.begin.terms.word(wanted)}: {found.reason}",
+            hint="--trust-ends took that for granted; begin without it, or further back",
+        )
+    if not same and role != "revert":
+        _correct(case, found, verdict)
+    return same
+
+
+def _correct(case: Case, found: Finding, verdict: Verdict) -> None:
+    """What the clean build says stands; what was said of this commit before does not."""
+    if any(told.commit == found.commit.id for told in case.state.told):
+        case.journal.undo(found.commit.id, "a clean build says otherwise")
+    case.write(found, verdict, Series(), "built clean")
 
 
 def anew(prober: Prober, commit: Commit) -> Callable[[int], Finding]:

@@ -1,14 +1,11 @@
 """How an operating system is built and started: one TOML file, no code.
 
-A recipe is read, its options chosen, and every text in it completed by plain `{name}`
-substitution; what comes out is ready to run and to hash. Knows nothing of commits or of the store.
+A recipe as it is written, read and checked. Knows nothing of any lab's choices.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,33 +15,11 @@ from labtasks.error import UserError
 from labtasks.qemu import Arch
 
 SHIPPED = Path(__file__).parent / "recipes"
-JOBS = "{jobs}"
-"""Stays in bound texts: how many jobs run is no part of a key."""
-
 KINDS = ("toolchain", "world", "kernel", "root", "install")
 """What a recipe has steps for, in the order in which they lie on one another."""
 
 INSTALLS = frozenset({"root", "install"})
 """Parts that install what others built: always from nothing, never on an earlier installation."""
-
-LATE = (
-    "jobs",
-    "root",
-    "boot",
-    "run",
-    "test",
-    "nonce",
-    "sha",
-    "way",
-    "key",
-    "dest",
-    "out",
-    "piece",
-    "line",
-)
-"""Names that are filled in when a step runs, not when the recipe is read."""
-
-_NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,35 +120,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ssh: session.Login | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a build sees its trees: absolute paths, the same for every build of a lab."""
-
-    src: str
-    obj: str
-    files: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """A recipe with every name filled in but `{jobs}`."""
-
-    name: str
-    parts: Mapping[str, Part]
-    identity: tuple[str, ...]
-    tools: Mapping[str, str]
-    env: Mapping[str, str]
-    files: Mapping[str, str]
-    errors: tuple[str, ...]
-    abi: Abi
-    console: events.ConsoleRules
-    machine: Guest | None
-    shell: session.Shell | None
-    ssh: session.Login | None
-    in_tree: bool
-    places: Places
-
-
 def find(name: str, directory: Path) -> Path:
     """The file of a recipe: a shipped name, or a path relative to the lab. Raises UserError."""
     if not name.endswith(".toml"):
@@ -233,105 +179,3 @@ def on_disk(recipe: Recipe, path: Path) -> Recipe:
     return msgspec.structs.replace(
         recipe, root=None, install=recipe.disk.install, machine=recipe.disk.machine
     )
-
-
-def bind(
-    recipe: Recipe,
-    *,
-    path: Path,
-    settings: Mapping[str, str],
-    system: str,
-    places: Places,
-    files: Mapping[str, str],
-) -> Bound:
-    """Fill in every name. `settings` are lab.toml's options, `files` replace the recipe's own."""
-    names = {name: f"{{{name}}}" for name in LATE}
-    names |= {"src": places.src, "obj": places.obj, "files": places.files}
-    names |= _chosen(recipe, path, settings)
-    for name, text in recipe.host.get(system, {}).items():
-        names[name] = fill(text, names, path)
-
-    def part(found: Part) -> Part:
-        lists = {
-            field: tuple(fill(text, names, path) for text in getattr(found, field))
-            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen", "no_rules")
-        }
-        checks = fill(found.checks_commands, names, path)
-        if checks not in ("yes", "no"):
-            raise UserError(f"{path}: checks_commands is {checks!r}", hint="yes or no")
-        return Part(**lists, checks_commands=checks)
-
-    def guest(found: Guest) -> Guest:
-        texts = {
-            field: fill(getattr(found, field), names, path)
-            for field in ("type", "firmware", "kernel", "initrd", "append")
-        }
-        lists = {
-            field: tuple(fill(text, names, path) for text in getattr(found, field))
-            for field in ("steps", "drives", "arguments")
-        }
-        return msgspec.structs.replace(found, **texts, **lists)
-
-    def abi(found: Abi) -> Abi:
-        where = found.version
-        if where:
-            where = Version(file=fill(where.file, names, path), pattern=where.pattern)
-        return Abi(
-            version=where,
-            paths=tuple(fill(t, names, path) for t in found.paths),
-            errors=found.errors,
-            compatible=found.compatible,
-        )
-
-    return Bound(
-        name=path.stem,
-        parts={k: part(found) for k in KINDS if (found := getattr(recipe, k)) is not None},
-        identity=tuple(fill(t, names, path) for t in recipe.identity),
-        tools={fill(k, names, path): v for k, v in recipe.tools.items()},
-        env={k: fill(v, names, path) for k, v in recipe.env.items()},
-        files={**recipe.files, **files},
-        errors=recipe.errors,
-        abi=abi(recipe.abi),
-        console=recipe.console,
-        machine=guest(recipe.machine) if recipe.machine else None,
-        shell=recipe.shell and session.filled(recipe.shell, lambda t: fill(t, names, path)),
-        ssh=recipe.ssh,
-        in_tree=recipe.in_tree,
-        places=places,
-    )
-
-
-def _chosen(recipe: Recipe, path: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each option's name with the text that stands for its value."""
-    for name in settings:
-        if name not in recipe.options:
-            hint = config.nearest(name, recipe.options)
-            raise UserError(f"recipe {path.stem} has no option {name!r}", hint=hint)
-    for name, option in recipe.options.items():
-        value = settings.get(name, option.default)
-        if option.choices and value not in option.choices:
-            raise UserError(
-                f"option {name} is {value!r}", hint=f"one of: {', '.join(option.choices)}"
-            )
-        yield name, option.choices.get(value, value)
-
-
-def late(text: str, names: Mapping[str, str]) -> str:
-    """A bound text with its late names filled in."""
-    for name, value in names.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
-
-
-def fill(text: str, names: Mapping[str, str], path: Path) -> str:
-    """Plain substitution: `{name}`, and doubled braces for literal ones. Raises UserError."""
-
-    def one(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0][0]
-        if match[1] not in names:
-            hint = f"{config.nearest(match[1], names)} Literal braces are doubled: {{{{ }}}}"
-            raise UserError(f"{path}: unknown name {{{match[1]}}} in {text[:60]!r}", hint=hint)
-        return names[match[1]]
-
-    return _NAME.sub(one, text)

@@ -15,7 +15,7 @@ import msgspec
 
 from labtasks import recipe
 from labtasks.config import described, toml
-from labtasks.lab import Settings
+from labtasks.settings import Settings
 
 _HEAD = """\
 # lab.toml

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from labtasks.candidate import Candidate, written
 from labtasks.error import printable
-from labtasks.store import Manifest
+from labtasks.manifest import Manifest
 from labtasks.trace import Job, Trace
 
 _UNKNOWN_RATE = 0.1

@@ -17,11 +17,13 @@ from pathlib import Path
 from labtasks import digest, layer
 from labtasks.digest import Key
 from labtasks.error import UserError
-from labtasks.git import Change, Repository, TreeId
+from labtasks.git import Repository
+from labtasks.git_objects import Change, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.layer import Entry, LayerId
-from labtasks.store import Manifest, Store
+from labtasks.layer import Entry
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 EPOCH = 946_684_800 * 10**9
 """2000-01-01 in ns: older than any object, and FAT can hold it."""
@@ -62,18 +64,10 @@ def _write(
         else:
             entries = _whole(lab.repository, new, folder, index)
         layer.write_entries(folder, entries)
-        name = LayerId(f"s{digest.of_bytes(os.urandom(16))[:15]}")
-        manifest = Manifest(
-            kind="src",
-            key=want.key,
-            family=want.family,
+        name = layer.new_id("src")
+        manifest = Manifest.of(
+            want,
             digest=digest.of_bytes(new.encode()),
-            commit=want.commit.id,
-            tree=new,
-            built_from=new,
-            date=want.commit.date,
-            subject=want.commit.subject,
-            inputs=list(want.inputs),
             stack=[name, *(base.stack if base else [])],
             links=_links(base, changes, entries),
             rung="incremental" if base else "clean",
@@ -81,7 +75,6 @@ def _write(
             bytes=sum(e.size for e in entries),
             why=f"{len(changes)} paths differ from {base.name}" if base else "a first checkout",
             seconds=round(time.monotonic() - started, 3),
-            finished=time.time(),
         )
         store.publish(manifest, trace=None, tree=folder)
     return manifest

@@ -10,7 +10,8 @@ import os
 import re
 import shlex
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,23 @@ def query(remote: Remote, command: str, *, data: bytes = b"", timeout: float = 6
     if answer.code == FAILED:
         raise refusal(remote, answer.error)
     return answer
+
+
+def scrubbed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
+    """Shell text that runs a command in a folder there, with this environment and no other. Its
+    status is never FAILED.
+    """
+    command = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv])
+    status = f"code=$?; [ $code = {FAILED} ] && code={FAILED - 1}; exit $code"
+    return f"umask 022; cd {shlex.quote(cwd)} || exit 1; {command} </dev/null; {status}"
+
+
+def bound(remote: Remote, command: str) -> list[str]:
+    """The command line for a long command: a killed doit must not leave a client behind that holds
+    the connection.
+    """
+    lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
+    return [*lead, *argv(remote, command, pinned=True)]
 
 
 def login(remote: Remote, words: Sequence[str], *, terminal: bool) -> int:

@@ -22,92 +22,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from labtasks import layer, locks
-from labtasks.digest import Digest, Key
+from labtasks import atomic, layer, locks
+from labtasks.digest import Key
 from labtasks.error import InfraError, UserError
 from labtasks.layer import LayerId
+from labtasks.manifest import Failure, Manifest
 
 if TYPE_CHECKING:
     from labtasks.trace import Trace
 
 _YOUNG = 60.0
 """Seconds within which a layer is in nobody's way."""
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step as it ran: its text and its wall seconds."""
-
-    text: str
-    seconds: float
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact. `digest` covers its outputs; everything else here is about how it came to be.
-
-    The files themselves (path, mode, size, BLAKE3) are listed in the layers of `stack`, newest
-    first; `below` are the layers of the world or toolchain it was built on. `rung` is how it was
-    come by: clean, incremental, cutoff (same inputs by content), trace (proved by what was read),
-    or composed. `base` is the artifact that rung started from; `built_from` is the tree make saw,
-    `built_as` the name under which it did.
-    `bytes` are those of the layer that came with it.
-    `links` are a source tree's symbolic links. Times are seconds.
-    """
-
-    kind: str
-    key: Key
-    family: Key
-    digest: Digest
-    commit: str
-    tree: str
-    built_from: str
-    built_as: str = ""
-    date: int
-    subject: str
-    inputs: list[tuple[str, str]]
-    stack: list[LayerId]
-    links: dict[str, str] = {}
-    below: list[LayerId] = []
-    below_digest: str = ""
-    rung: str
-    base: str = ""
-    why: str = ""
-    steps: list[Step] = []
-    seconds: float = 0.0
-    jobs: int = 0
-    jobs_total: int = 0
-    newest: float = 0.0
-    bytes: int = 0
-    tracer: str = ""
-    warnings: list[str] = []
-    reproduce: str = ""
-    log: str = ""
-    host: str = ""
-    finished: float = 0.0
-
-    @property
-    def whole(self) -> list[LayerId]:
-        """Every layer of its object tree, newest first: its own, and those it was built on."""
-        return [*self.stack, *self.below]
-
-    @property
-    def origin(self) -> str:
-        """The name under which it was really built."""
-        return self.built_as or self.name
-
-    @property
-    def name(self) -> str:
-        """Kind and short commit, as tasks are called."""
-        return f"{self.kind}:{self.commit[:12]}"
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit that does not build, found by a clean build. `error` is the log's first one."""
-
-    commit: str
-    error: str
-    log: str
-    step: str
-    finished: float
 
 
 class Store:
@@ -186,11 +111,13 @@ class Store:
         home = self.home(manifest.kind, manifest.key)
         home.mkdir(parents=True, exist_ok=True)
         if trace is not None:
-            write(home / "trace", trace.encode())
+            atomic.write(home / "trace", trace.encode())
         if alias_of is not None:
             with contextlib.suppress(FileNotFoundError):  # not everything is traced
                 _share(self._trace_file(alias_of), home / "trace")
-        write(home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        atomic.write(
+            home / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+        )
         (home / "failure.json").unlink(missing_ok=True)
 
     def failure(self, kind: str, key: Key) -> Failure | None:
@@ -205,7 +132,7 @@ class Store:
         """Remember that a commit does not build."""
         home = self.home(kind, key)
         home.mkdir(parents=True, exist_ok=True)
-        write(home / "failure.json", msgspec.json.encode(failure))
+        atomic.write(home / "failure.json", msgspec.json.encode(failure))
 
     def forget(self, kind: str, key: Key) -> bool:
         """Remove an artifact (or a remembered failure); True when there was one.
@@ -302,14 +229,4 @@ def _share(sealed: Path, path: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        write(path, sealed.read_bytes())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, as others see it."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with scratch.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+        atomic.write(path, sealed.read_bytes())

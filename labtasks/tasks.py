@@ -17,7 +17,7 @@ from typing import Any, cast
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
-from labtasks import key, process
+from labtasks import key, signals
 from labtasks.digest import Key
 from labtasks.error import InfraError, LabError, UserError, say
 from labtasks.git import Commit
@@ -57,13 +57,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         seconds = time.monotonic() - self._began
         if _session is None or not self._asked or sys.exc_info()[0]:
             return
-        after = _session.lab.settings.notify.after_seconds
-        if after and seconds >= after:
+        lab, settings = _session.lab, _session.lab.settings.notify
+        if settings.after_seconds and seconds >= settings.after_seconds:
             from labtasks import news  # noqa: PLC0415
 
             failed = [str(f["exception"].message) for f in self.failures]
-            where, settings = _session.lab.directory, _session.lab.settings.notify
-            news.of_run(self._asked, failed, seconds, where, settings)
+            news.of_run(self._asked, failed, seconds, lab.directory, settings)
 
 
 DOIT_CONFIG = {
@@ -124,11 +123,10 @@ class Session:
             self.lab.vm(ref)
             actions = [(run_machine, [self.lab.directory, kind, ref, self.options])]
             self._task(kind, ref, actions=actions, uptodate=[False])
-            return
-        if kind in ON_A_VM:
+        elif kind in ON_A_VM:
             self._ask_on(kind, ref)
-            return
-        self._add(self.want(kind, ref), ref)
+        else:
+            self._add(self.want(kind, ref), ref)
 
     def on_vm(self, text: str) -> tuple[str, str]:
         """Ref and VM of `ref:vm`; the only VM of a lab need not be named. Raises UserError."""
@@ -157,23 +155,20 @@ class Session:
         """
         name = f"{want.kind}:{ref}"
         owner = self.named.setdefault((want.kind, want.key), name)
+        made: dict[str, Any] = {
+            "actions": [(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
+            "uptodate": [self.store.get(want.kind, want.key) is not None],
+        }
         if owner != name:
             # the owner's build may find inputs that tell the two commits apart
-            self._task(
-                want.kind,
-                ref,
-                actions=[(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
-                task_dep=[owner],
-                uptodate=[self.store.get(want.kind, want.key) is not None],
-            )
+            self._task(want.kind, ref, **made, task_dep=[owner])
             return name
         self._task(
             want.kind,
             ref,
-            actions=[(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
+            **made,
             task_dep=[self._add(below, below.commit.short) for below in want.on],
             targets=[str(self.store.manifest_path(want.kind, want.key))],
-            uptodate=[self.store.get(want.kind, want.key) is not None],
             clean=[(forget, [self.lab.directory, want.kind, want.key])],
             doc=f"{want.kind} of {want.commit.short} {want.commit.subject}",
             meta={"key": want.key, "commit": want.commit.id},
@@ -193,24 +188,28 @@ def start(session: Session) -> None:
     _session = session
 
 
-def machines(kind: str, about: str) -> Tasks:
-    """The tasks of the lab's virtual machines: those asked for, and in a listing all of them."""
+def _started() -> Session:
     if _session is None:
         raise UserError("dodo.py was loaded without labtasks' loader", hint="see doit.cfg")
-    asked = _session.tasks.get(kind, {})
+    return _session
+
+
+def machines(kind: str, about: str) -> Tasks:
+    """The tasks of the lab's virtual machines: those asked for, and in a listing all of them."""
+    session = _started()
+    asked = session.tasks.get(kind, {})
     yield {"name": None, "doc": f"{kind}:<vm>  {about}"}
     yield from asked.values()
-    for name, vm in _session.lab.settings.vm.items() if _session.listing else ():
+    for name, vm in session.lab.settings.vm.items() if session.listing else ():
         if name not in asked:
             yield {"name": name, "doc": f"{vm.arch}, {vm.memory} MiB, {vm.image}", "actions": None}
 
 
 def tasks(kind: str, about: str) -> Tasks:
     """The tasks of one kind: those asked for, and in a listing those the store holds."""
-    if _session is None:
-        raise UserError("dodo.py was loaded without labtasks' loader", hint="see doit.cfg")
-    asked = _session.tasks.get(kind, {})
-    held = _session.store.all(kind) if _session.listing else []
+    session = _started()
+    asked = session.tasks.get(kind, {})
+    held = session.store.all(kind) if session.listing else []
     count = f" ({len(held)} in the store)" if held else ""
     yield {"name": None, "doc": f"{kind}:<ref>  {about}{count}"}
     yield from asked.values()
@@ -243,8 +242,7 @@ def run_machine(directory: Path, kind: str, name: str, options: Options) -> Task
     from labtasks import vm  # noqa: PLC0415
 
     def work(session: Session) -> None:
-        act = vm.up if kind == "up" else vm.down
-        act(session.lab, session.store, name)
+        (vm.up if kind == "up" else vm.down)(session.lab, session.store, name)
 
     return guarded(directory, options, work)
 
@@ -273,9 +271,8 @@ def forget(directory: Path, kind: str, artifact_key: Key, dryrun: bool) -> None:
     """Clean action: remove an artifact from the store."""
     store = Store(load(directory).cache)
     if dryrun or store.forget(kind, artifact_key):
-        os.write(
-            1, f"{'would remove' if dryrun else 'removed'} {kind} {artifact_key[:12]}\n".encode()
-        )
+        done = "would remove" if dryrun else "removed"
+        os.write(1, f"{done} {kind} {artifact_key[:12]}\n".encode())
 
 
 def request(session: Session) -> Any:
@@ -288,7 +285,7 @@ def request(session: Session) -> Any:
 
 def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
-    process.terminate_on_sigterm()
+    signals.terminate_on_sigterm()
     try:
         lab = load(directory, builder=options.builder)
         work(Session(lab=lab, store=Store(lab.cache), options=options))

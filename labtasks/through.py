@@ -9,25 +9,24 @@ how the build came to be, nor of what boots the disk. The machine that installs 
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import base as base_image
-from labtasks import digest, failure, layer, plug, process, qcow2, ssh, vm
+from labtasks import digest, failure, layer, plug, process, qcow2, ssh, supervisor, vm
+from labtasks.binding import late
 from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
-from labtasks.layer import LayerId
-from labtasks.recipe import Part, late
+from labtasks.manifest import Failure, Manifest, Step
+from labtasks.recipe import Part
 from labtasks.ssh import Remote
-from labtasks.store import Failure, Manifest, Step, Store
+from labtasks.store import Store
 
 DISK = "disk.qcow2"
 """The installed root in its layer."""
@@ -91,7 +90,7 @@ class Guest:
             where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
             self.run(f"cat >{where}", data=text.encode())
 
-    def unmount(self) -> None:
+    def close(self) -> None:
         """End what still runs there, unmount both disks cleanly and take them out."""
         self.run(_TIDY.format(**self._names()))
         plug.unplug(self.state, _OBJFS, _DISK)
@@ -103,25 +102,16 @@ class Guest:
             "disk": _DISK, "src": places.src, "obj": places.obj, "files": places.files,
         }  # fmt: skip
 
-    def step(self, text: str, log: Path, *, echo: bool) -> process.Ended:
+    def step(self, text: str, log: Path, *, echo: bool) -> supervisor.Ended:
         """Run one step as a build's are run."""
-        env = {
-            "PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC",  # noqa: S108
-            "HOME": f"{_HERE}/home", "SHELL": "/bin/sh", **self.lab.recipe.env,
-        }  # fmt: skip
-        words = [f"{name}={value}" for name, value in env.items()]
-        command = shlex.join(["env", "-i", *words, "sh", "-e", "-c", text])
-        script = (
-            f"echo $$ >{_HERE}/step; umask 022; cd {self.lab.recipe.places.src} || exit 1; "
-            f"{command} </dev/null; code=$?; rm -f {_HERE}/step; "
-            "[ $code = 255 ] && code=254; exit $code"  # 255 is what ssh says when it is lost
-        )
-        # a killed doit must not leave a client behind that holds the connection
-        lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-        argv = [*lead, *ssh.argv(self.to, script, pinned=True)]
+        recipe = self.lab.recipe
+        env = recipe.environment(f"{_HERE}/home")
+        command = ssh.scrubbed(["sh", "-e", "-c", text], env, recipe.places.src)
+        script = f"echo $$ >{_HERE}/step; ({command}); code=$?; rm -f {_HERE}/step; exit $code"
+        argv = ssh.bound(self.to, script)
         with log.open("a", encoding="utf-8") as out:
             out.write(f"+ {text}\n")
-        return process.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
+        return supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
 
     def fetch(self, into: Path) -> None:
         """Bring what the steps left in {out}."""
@@ -138,28 +128,14 @@ class Guest:
 
 @contextlib.contextmanager
 def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
-    """The machine that installs, held; what a killed run left in it is gone, before and after."""
+    """The machine that installs, held."""
     where = lab.settings.install.through
 
-    def up() -> Guest:
-        found = vm.raised(lab, where)
+    def guest(found: vm.Running) -> Guest:
         return Guest(lab=lab, state=found.state, to=vm.remote(lab, found, shared=True))
 
-    with store.machine(where, name):
-        guest = up()
-        try:
-            guest.unmount()
-        except InfraError:
-            vm.cut(lab, where)
-            guest = up()
-        try:
-            yield guest
-        except BaseException:
-            try:
-                guest.unmount()
-            except InfraError:
-                vm.cut(lab, where)
-            raise
+    with store.machine(where, name), plug.lent(lab, where, guest) as found:
+        yield found
 
 
 def install(
@@ -183,19 +159,14 @@ def install(
             guest.mount(objfs, tree / DISK)
             steps = _run(guest, store, want, part, log, echo=echo)
             guest.fetch(tree)
-            guest.unmount()
+            guest.close()  # unmounted cleanly, or nothing is sealed
         found = layer.scan(tree)
         layer.write_entries(scratch / "layer", found)
-        manifest = Manifest(
-            kind=want.kind, key=want.key, family=want.family,
-            digest=_digest(lab, want, kernel, part), commit=want.commit.id, tree=want.commit.tree,
-            built_from=want.commit.tree, built_as=want.name, date=want.commit.date,
-            subject=want.commit.subject, inputs=list(want.inputs),
-            stack=[LayerId(f"{want.kind[0]}{digest.of_bytes(os.urandom(16))[:15]}")],
-            rung="clean", why=f"onto a clone of {base}", steps=steps,
-            seconds=round(time.monotonic() - started, 3), bytes=sum(e.size for e in found),
-            reproduce=f"doit {want.words}{want.kind}:{want.commit.id}", log=str(log),
-            host=platform.node(), finished=time.time(),
+        manifest = Manifest.of(
+            want, digest=_digest(lab, want, kernel, part), built_as=want.name,
+            stack=[layer.new_id(want.kind)], rung="clean", why=f"onto a clone of {base}",
+            steps=steps, seconds=round(time.monotonic() - started, 3),
+            bytes=sum(e.size for e in found), log=str(log), host=platform.node(),
         )  # fmt: skip
         store.publish(manifest, tree=scratch / "layer")
     say(f"{want.name}: installed: {manifest.seconds:.1f} s, digest {manifest.digest[:12]}")

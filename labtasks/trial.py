@@ -1,52 +1,23 @@
-"""Boot what was installed, run the lab's test in it, and judge what the console showed.
+"""A kernel on trial: installed if need be, tested as often as the lab says, its verdict kept.
 
-    root + kernel + test -> folder of the run -> QEMU -> console events, verdict -> outcome
-
-Every run has a machine and a folder of its own: what it writes is forgotten, and runs of different
-kernels go on side by side. Knows nothing of commits' order.
+Knows nothing of commits' order, nor of how a machine comes to its verdict.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
-import shlex
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import msgspec
-
-from labtasks import (
-    accelerator,
-    failure,
-    layer,
-    live,
-    process,
-    qcow2,
-    qemu,
-    ssh,
-    verdict,
-    vm_files,
-    way,
-)
+from labtasks import layer, verdict, way
 from labtasks.artifact import Request, produce
-from labtasks.error import InfraError, UserError, say
-from labtasks.events import EventName
-from labtasks.judge import Described, Ended, Judged, Outcome, described, judge
+from labtasks.error import UserError
+from labtasks.judge import Outcome, described
 from labtasks.key import Wanted, root_under
 from labtasks.lab import Lab
-from labtasks.layer import LayerId
-from labtasks.qemu import Drive, Machine
-from labtasks.recipe import Guest, late
-from labtasks.store import Manifest, Store
-from labtasks.tester import Tester
+from labtasks.manifest import Manifest
+from labtasks.recipe import Guest
+from labtasks.store import Store
+from labtasks.testbed import Testbed
 from labtasks.verdict import Run, Verdict
-from labtasks.watch import Watch
-
-_TRIES = 3
-"""How often a run is begun again when the host failed it."""
 
 
 def verdict_on(
@@ -67,10 +38,10 @@ def verdict_on(
         found = verdict.get(store, key)
         if found and (found.outcome is Outcome.GOOD or not request.retry):
             return found
-        trial = _trial(lab, store, want, vm, install, root, echo=request.echo)
+        bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
         runs: list[Run] = []
         while len(runs) < lab.settings.test.repeats:
-            runs.append(trial.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
+            runs.append(bed.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
             if runs[-1].outcome is not Outcome.GOOD:
                 break
         return verdict.publish(
@@ -84,7 +55,7 @@ def verdict_on(
                 vm=vm,
                 inputs=list(inputs),
                 runs=runs,
-                command=trial.command,
+                command=bed.command,
                 reproduce=f"doit test:{want.commit.id}:{vm}",
                 seconds=round(sum(run.seconds for run in runs), 3),
                 finished=time.time(),
@@ -98,8 +69,8 @@ def boot(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Run
     """
     _machine_of(lab)
     install, root = installed(lab, store, want, request)
-    trial = _trial(lab, store, want, vm, install, root, echo=request.echo)
-    return trial.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
+    bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
+    return bed.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
 
 
 def _machine_of(lab: Lab) -> Guest:
@@ -114,11 +85,11 @@ def _machine_of(lab: Lab) -> Guest:
     return lab.recipe.machine
 
 
-def _trial(
+def _testbed(
     lab: Lab, store: Store, want: Wanted, vm: str, install: Manifest, root: Manifest | None,
     *, echo: bool,
-) -> Trial:  # fmt: skip
-    return Trial(
+) -> Testbed:  # fmt: skip
+    return Testbed(
         lab=lab, store=store, guest=_machine_of(lab), vm=vm, root=_tree(store, root),
         boot=_tree(store, install), sha=want.commit.short,
         uses=tuple(one.stack[0] for one in (install, root) if one),
@@ -139,179 +110,3 @@ def installed(
 
 def _tree(store: Store, manifest: Manifest | None) -> str:
     return str(layer.tree_of(store.layers, manifest.stack[0])) if manifest else ""
-
-
-_NO_KERNEL = re.compile(r"invalid kernel header|[Ll]oad.*\b(kernel|multiboot|ELF)")
-"""What QEMU says of a file that is no kernel to it: that is the commit's doing."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Trial:
-    """One kernel on one world in one kind of machine, to be run once or several times. `root` and
-    `boot` are folders with what was installed, `uses` the layers they are, which nobody removes
-    while a machine runs on them; `sha` names the commit.
-    """
-
-    lab: Lab
-    store: Store
-    guest: Guest
-    vm: str
-    root: str
-    boot: str
-    sha: str
-    uses: tuple[LayerId, ...]
-    wanted: Described
-    echo: bool
-    command: list[str] = field(default_factory=list)
-
-    def run(self, name: str, console: Path) -> Run:
-        """One judged boot. What only the host did wrong is tried again. Raises InfraError."""
-        for attempt in range(1, _TRIES + 1):
-            started = time.monotonic()
-            judged = self._once(console)
-            seconds = round(time.monotonic() - started, 3)
-            if judged.outcome is not Outcome.INFRASTRUCTURE:
-                return Run(
-                    outcome=judged.outcome,
-                    reason=judged.reason,
-                    seconds=seconds,
-                    console=str(console),
-                    mismatch=judged.mismatch,
-                )
-            say(f"{name}: the host failed ({judged.reason}), try {attempt} of {_TRIES}")
-        raise InfraError(
-            f"{name}: {judged.reason}",
-            hint=f"the log is {console}; `doit bisect skip {self.sha}` goes past it",
-        )
-
-    def _once(self, console: Path) -> Judged:
-        nonce = secrets.token_hex(8)
-        with self.store.workspace("test", self.uses) as scratch:
-            (scratch / "run").mkdir()
-            tester = self._tester(scratch, console, nonce)
-            names = self._names(scratch, nonce)
-            self._prepare(scratch, names)
-            machine = tester.dressed(self._machine(scratch, console, names))
-            self.command = qemu.argv(machine)
-            process.which(self.command[0])
-            console.write_bytes(b"")
-            watch = self._watch(tester, console)
-            with live.doing(f"boot of {self.sha}", log=console):
-                ended = self._run(tester, watch, scratch)
-            watch.end()
-            complaint = (scratch / "qemu.log").read_text(errors="replace").strip()
-        how = Ended(
-            status=ended.code,
-            seconds=ended.seconds,
-            console=watch.size,
-            stopped=ended.stopped,
-            timed_out=ended.timed_out,
-            flooded=watch.flooded,
-        )
-        judged = judge(watch.events, watch.said, how, self.wanted)
-        if tester.complaint and not watch.said.verdicts:
-            judged = replace(judged, reason=f"{judged.reason} ({tester.complaint})")
-        if complaint and judged.outcome is Outcome.INFRASTRUCTURE:
-            last = complaint.splitlines()[-1]
-            if not how.console and _NO_KERNEL.search(last):
-                return replace(judged, outcome=Outcome.UNTESTABLE, reason=last)
-            return replace(judged, reason=f"{judged.reason}: {last}")
-        return judged
-
-    def _tester(self, scratch: Path, console: Path, nonce: str) -> Tester:
-        """Who runs the script. What it prints elsewhere than on the console lies beside that."""
-        output = console.with_name(f"{console.name}.test")
-        output.unlink(missing_ok=True)
-        script = self.lab.script if self.lab.settings.test.run == "init" else ""
-        (scratch / "test").write_text(script, encoding="utf-8")
-        return way.tester(
-            self.lab, vm=self.vm, sha=self.sha, folder=scratch, output=output,
-            channel=scratch / "channel", nonce=nonce,
-        )  # fmt: skip
-
-    def _run(self, tester: Tester, watch: Watch, scratch: Path) -> process.Ended:
-        """Run QEMU until something decides the test, or the time is over."""
-
-        def decided() -> bool:
-            tester.step(watch)
-            over = watch.decided()
-            if over:
-                tester.end(watch)
-            return over
-
-        try:
-            return process.run(
-                self.command, log=scratch / "qemu.log", env={"PATH": process.PATH}, cwd=scratch,
-                timeout=self.lab.settings.test.timeout, until=decided,
-            )  # fmt: skip
-        finally:
-            tester.end(watch)
-
-    def _watch(self, tester: Tester, console: Path) -> Watch:
-        test = self.lab.settings.test
-        return Watch(
-            console=console,
-            channel=tester.channel,
-            rules=msgspec.structs.replace(self.lab.recipe.console, silence=test.silence),
-            nonce=tester.nonce,
-            limit=test.bytes,
-            text=test.text if EventName.TEXT in test.bad else "",
-            echo=self.echo,
-            answered=tester.answers,
-            beside=tester.output,
-        )
-
-    def _names(self, scratch: Path, nonce: str) -> Mapping[str, str]:
-        """What the late names of the recipe stand for in this run. Only a test that init runs has
-        the nonce from the machine: nobody else's verdict can come from there.
-        """
-        runner = self.lab.settings.test.run
-        return {
-            "root": self.root,
-            "boot": self.boot,
-            "run": str(scratch / "run"),
-            "test": str(scratch / "test"),
-            "nonce": nonce if runner == "init" else secrets.token_hex(8),
-            "sha": self.sha,
-            "way": runner,
-            "key": str(ssh.public(vm_files.key_file(self.lab))),
-            "jobs": str(self.lab.jobs),
-        }
-
-    def _prepare(self, scratch: Path, names: Mapping[str, str]) -> None:
-        log = scratch / "prepare.log"
-        quoted = {name: shlex.quote(value) for name, value in names.items()}
-        for step in self.guest.steps:
-            text = late(step, quoted)
-            ended = process.run(
-                ["sh", "-e", "-c", text], log=log, env={"PATH": process.PATH}, cwd=scratch / "run"
-            )
-            if ended.code:
-                error = failure.first_error(log, ()) or log.read_text(errors="replace").strip()
-                raise InfraError(
-                    f"the test VM could not be made ready: {error}", hint=f"the step: {text}"
-                )
-
-    def _machine(self, scratch: Path, console: Path, names: Mapping[str, str]) -> Machine:
-        guest, vm = self.guest, self.lab.vm(self.vm)
-
-        def drive(text: str) -> Drive:
-            path = late(text, names)
-            form = qcow2.format_of(Path(path))
-            return Drive(file=path, format="fat" if Path(path).is_dir() else form)
-
-        return Machine(
-            arch=guest.arch,
-            type=guest.type,
-            accel=accelerator.choose(vm.accel, guest.arch),
-            memory=vm.memory or guest.memory,
-            cpus=vm.cpus,
-            firmware=late(guest.firmware, names),
-            kernel=late(guest.kernel, names),
-            initrd=late(guest.initrd, names),
-            append=late(guest.append, names),
-            drives=tuple(drive(text) for text in guest.drives),
-            serials=(f"file:{console}", f"file:{scratch / 'channel'}"),
-            network=guest.network,
-            arguments=(*(late(word, names) for word in guest.arguments), *vm.arguments),
-        )

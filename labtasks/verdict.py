@@ -10,12 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import accelerator, digest
+from labtasks import accelerator, atomic, digest
 from labtasks.digest import Key
 from labtasks.judge import Outcome
 from labtasks.key import Inputs, machine_of
 from labtasks.lab import Lab
-from labtasks.store import Manifest, Store, write
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 KIND = "verdict"
 
@@ -129,7 +130,7 @@ def get(store: Store, key: Key) -> Verdict | None:
 
 def publish(store: Store, verdict: Verdict) -> Verdict:
     """Seal a verdict; its consoles are beside it already."""
-    write(_home(store, verdict.key) / "verdict.json", msgspec.json.encode(verdict))
+    atomic.write(_home(store, verdict.key) / "verdict.json", msgspec.json.encode(verdict))
     return verdict
 
 

@@ -12,8 +12,9 @@ from labtasks.attempt import Attempt
 from labtasks.error import UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
+from labtasks.manifest import Manifest
 from labtasks.reuse import Decision
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,14 @@
-"""The workspace a lab's builder gives: another machine's trees, or this one's."""
+"""The workspace a lab's builder gives: another machine's trees, or this one's.
+
+Knows nothing of what is built in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
+from labtasks import identity
 from labtasks.builder import Trees, Workspace
 from labtasks.error import InfraError, LostError, UserError
 from labtasks.lab import Lab
@@ -40,32 +44,18 @@ def _jobs(lab: Lab) -> int:
     return there or lab.settings.jobs
 
 
-@contextlib.contextmanager
-def _virtual(lab: Lab) -> Iterator[Site]:
-    """A disk of a virtual machine, which is brought up if need be, and ended if it keeps it."""
-    from labtasks import vm  # noqa: PLC0415
+def _virtual(lab: Lab) -> contextlib.AbstractContextManager[Site]:
+    """A disk of a virtual machine."""
+    from labtasks import plug, vm  # noqa: PLC0415
     from labtasks.guest_disk import GuestDisk  # noqa: PLC0415
 
     name = lab.builder_vm
 
-    def up() -> GuestDisk:
-        found = vm.raised(lab, name)
+    def disk(found: vm.Running) -> GuestDisk:
         to = vm.remote(lab, found, shared=True)
         return GuestDisk(what=f"vm {name}", to=to, cpus=lab.vm(name).cpus, state=found.state)
 
-    disk = up()
-    try:
-        disk.close()  # what a killed run left
-    except InfraError:
-        vm.cut(lab, name)
-        disk = up()
-    try:
-        yield disk
-    finally:
-        try:
-            disk.close()
-        except InfraError:
-            vm.cut(lab, name)
+    return plug.lent(lab, name, disk)
 
 
 @contextlib.contextmanager
@@ -73,12 +63,11 @@ def _remote(lab: Lab) -> Iterator[Site]:
     """A folder of another machine. One that is lost has some time to come back: nobody here can
     start it.
     """
-    from labtasks import key  # noqa: PLC0415
     from labtasks.remote_folder import reached  # noqa: PLC0415
 
     name = lab.builder_ssh
     site = reached(lab, name)
-    if key.ask_again(lab):
+    if identity.ask_again(lab):
         raise UserError(
             f"ssh {name}: its release or its tools are not what they were",
             hint="run it again: the keys are others now",

@@ -31,7 +31,8 @@ from labtasks import key, layer, main, recorder
 from labtasks.key import Wanted
 from labtasks.lab import load
 from labtasks.layer import LayerId
-from labtasks.store import Manifest, Store
+from labtasks.manifest import Manifest
+from labtasks.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("calm", deadline=None, database=None, max_examples=60)
@@ -394,7 +395,7 @@ def make_lab(world: World, tmp_path: Path) -> Callable[..., Lab]:
         cache.mkdir(exist_ok=True)
         if driver == "user":
             about = [platform.release(), os.geteuid()]
-            (cache / "namespace.json").write_text(json.dumps({"about": about, "kind": "user"}))
+            (cache / "namespace.json").write_text(json.dumps({"about": about, "found": "user"}))
         if built and driver == "copy":  # its paths are the lab's own: no other lab can use it
             lab.doit("build:base")
         elif built:

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, environment
 
 from labtasks import main
-from labtasks.lab import Settings
+from labtasks.settings import Settings
 
 
 def labtasks(*words, cwd=None):

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from conftest import environment
 
-from labtasks import hunt as hunts
-from labtasks import main
+from labtasks import case, main, proof
 from labtasks.error import InfraError, UserError
 from labtasks.git import Commit
 from labtasks.hunt import Hunt
@@ -82,7 +81,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if pinned:
             table.world = lab.repository.commit(ids[0])
         monkeypatch.setattr(
-            hunts.proof, "anew", lambda prober, commit: lambda n: prober.probe(commit, again=-1 - n)
+            proof, "anew", lambda prober, commit: lambda n: prober.probe(commit, again=-1 - n)
         )
         journal = Journal(tmp_path / f"journal{len(opened)}")
         opened.append(journal)
@@ -171,7 +170,7 @@ def test_what_clean_builds_deny_is_thrown_out(make, monkeypatch):
         table.outcome = clean.outcome  # what was wrong is replaced in the store
         return lambda number: clean.probe(commit, again=-1 - number)
 
-    monkeypatch.setattr(hunts.proof, "anew", anew)
+    monkeypatch.setattr(proof, "anew", anew)
     state = hunt.run()
     assert state.culprit.commits == (ids[4],)
     assert [p.agrees for p in state.proofs][-2:] == [True, True]
@@ -243,7 +242,7 @@ def test_fixed_looks_for_what_mended_it(make):
 
 
 def test_a_host_that_fails_now_and_then_is_asked_again(make, monkeypatch):
-    monkeypatch.setattr(hunts, "_RECOVERS", 0.0)
+    monkeypatch.setattr(case, "_RECOVERS", 0.0)
     failures = iter([True, False, False, True] + [False] * 20)
 
     def outcome(number: int, _world: object) -> Outcome:
@@ -256,7 +255,7 @@ def test_a_host_that_fails_now_and_then_is_asked_again(make, monkeypatch):
 
 
 def test_a_host_that_fails_for_good_decides_nothing_and_the_bisect_goes_on_later(make, monkeypatch):
-    monkeypatch.setattr(hunts, "_RECOVERS", 0.0)
+    monkeypatch.setattr(case, "_RECOVERS", 0.0)
     broken = []
 
     def outcome(number: int, _world: object) -> Outcome:

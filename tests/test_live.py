@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from screens import Screen, screen
 
 from labtasks import live
-from labtasks.git import Commit, CommitId, TreeId
+from labtasks.git import Commit, CommitId
+from labtasks.git_objects import TreeId
 from labtasks.view import View
 from labtasks.words import cut, cut_inside
 

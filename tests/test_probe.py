@@ -15,8 +15,9 @@ from labtasks.git import Commit
 from labtasks.judge import Outcome
 from labtasks.key import Kind
 from labtasks.lab import Lab, load
+from labtasks.manifest import Manifest
 from labtasks.probe import Prober
-from labtasks.store import Manifest, Store
+from labtasks.store import Store
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 

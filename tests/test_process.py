@@ -12,14 +12,14 @@ import time
 import pytest
 from conftest import environment, processes, wait_for
 
-from labtasks import process
+from labtasks import process, signals, supervisor
 from labtasks.error import UserError
 
 ENV = {"PATH": os.environ["PATH"]}
 
 
 def run(tmp_path, script, **options):
-    return process.run(["sh", "-c", script], log=tmp_path / "log", env=ENV, **options)
+    return supervisor.run(["sh", "-c", script], log=tmp_path / "log", env=ENV, **options)
 
 
 def test_output_goes_to_the_log_and_is_appended(tmp_path):
@@ -82,12 +82,12 @@ def test_stdin_is_closed_and_the_environment_is_given(tmp_path):
 def test_children_start_with_default_signals_and_umask(tmp_path):
     """Also when the caller's own are ignored, as in a background job of a script."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from labtasks import process;"
+        "import os, signal, sys; from pathlib import Path; from labtasks import supervisor;"
         "os.umask(0o077);"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]);"
         "ignored = signal.SIGINT, signal.SIGHUP, signal.SIGQUIT;"
         "[signal.signal(number, signal.SIG_IGN) for number in ignored];"
-        "process.run(['sh', '-c', 'grep Sig /proc/self/status; umask'],"
+        "supervisor.run(['sh', '-c', 'grep Sig /proc/self/status; umask'],"
         " log=Path(sys.argv[1]), env=dict(os.environ))"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "log"], env=environment(), check=True)
@@ -105,7 +105,7 @@ def test_a_missing_command(tmp_path):
     for call in (
         lambda: process.which("mke2fs-that-is-not-there"),
         lambda: process.query(["mke2fs-that-is-not-there"]),
-        lambda: process.run(["mke2fs-that-is-not-there"], log=tmp_path / "log", env=ENV),
+        lambda: supervisor.run(["mke2fs-that-is-not-there"], log=tmp_path / "log", env=ENV),
     ):
         with pytest.raises(UserError, match="is missing") as caught:
             call()
@@ -130,14 +130,14 @@ def test_questions():
 
 
 def test_stop_climbs_the_ladder(monkeypatch):
-    monkeypatch.setattr(process, "GRACE", 0.2)
+    monkeypatch.setattr(signals, "GRACE", 0.2)
     child = subprocess.Popen(
         ["sh", "-c", "trap '' INT TERM; echo up; sleep 60 & wait; sleep 60"],
         start_new_session=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert child.stdout
     child.stdout.readline()
-    process.stop(child.pid)
+    signals.stop(child.pid)
     assert child.wait(timeout=5) == -signal.SIGKILL
     child.stdout.close()
 
@@ -167,8 +167,8 @@ def test_a_dialogue_belongs_to_the_process_that_began_it():
 
 FORKS = """
 import os, time
-from labtasks import process
-process.children_die_with_us()
+from labtasks import signals
+signals.children_die_with_us()
 print(flush=True)
 for _ in range(3):
     if os.fork() == 0:

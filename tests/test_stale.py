@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from labtasks import builder, key
+from labtasks import builder, widened
 from labtasks.error import UserError
-from labtasks.git import Repository, TreeId
+from labtasks.git import Repository
+from labtasks.git_objects import TreeId
 from labtasks.lab import load
 
 RECIPE = """
@@ -130,11 +131,11 @@ def test_inputs_found_at_once_are_all_remembered(make_lab, repo):
     commit = found.repository.commit("one")
 
     def widen(number: int) -> None:
-        key.widen(found, "kernel", commit, [f"d{number}/f"])
+        widened.widen(found, "kernel", commit, [f"d{number}/f"])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(widen, range(8)))
-    assert key.widened(found, "kernel") == [f"d{number}" for number in range(8)]
+    assert widened.inputs(found, "kernel") == [f"d{number}" for number in range(8)]
 
 
 def test_a_base_that_goes_while_it_is_wanted(built):

@@ -17,10 +17,10 @@ from conftest import environment, wait_for
 
 from labtasks import base, demo, key, main, plug, through, verify, vm
 from labtasks import lab as labs
+from labtasks.binding import late
 from labtasks.error import InfraError, UserError
 from labtasks.key import Wanted
 from labtasks.qmp import Monitor
-from labtasks.recipe import late
 
 TEXT = """
 repository = "../repo"

@@ -21,9 +21,10 @@ import pytest
 from conftest import Repo, environment, wait_for
 
 from labtasks import demo, errand, main, ssh, way
-from labtasks.lab import Lab, Settings, Test
+from labtasks.lab import Lab
 from labtasks.recipe import SHIPPED
 from labtasks.session import Shell
+from labtasks.settings import Settings, Test
 from labtasks.typist import Typist
 from labtasks.watch import Watch
 

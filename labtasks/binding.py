@@ -1,0 +1,178 @@
+"""A recipe with a lab's choices filled in: ready to run, and to hash.
+
+Plain `{name}` substitution, in every text. Knows nothing of files, commits or the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from labtasks import config, events, process, session
+from labtasks.error import UserError
+from labtasks.recipe import KINDS, Abi, Guest, Part, Recipe, Version
+
+JOBS = "{jobs}"
+"""Stays in bound texts: how many jobs run is no part of a key."""
+
+LATE = (
+    "jobs", "root", "boot", "run", "test", "nonce", "sha", "way", "key", "dest", "out",
+    "piece", "line",
+)  # fmt: skip
+"""Names that are filled in when a step runs, not when the recipe is read."""
+
+_NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a build sees its trees: absolute paths, the same for every build of a lab."""
+
+    src: str
+    obj: str
+    files: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A recipe with every name filled in but `{jobs}`."""
+
+    name: str
+    parts: Mapping[str, Part]
+    identity: tuple[str, ...]
+    tools: Mapping[str, str]
+    env: Mapping[str, str]
+    files: Mapping[str, str]
+    errors: tuple[str, ...]
+    abi: Abi
+    console: events.ConsoleRules
+    machine: Guest | None
+    shell: session.Shell | None
+    ssh: session.Login | None
+    in_tree: bool
+    places: Places
+
+    @property
+    def tool_path(self) -> str:
+        """Where a build finds its tools, as PATH has it: the same compiler is asked that builds."""
+        return self.env.get("PATH", process.PATH)
+
+    def environment(self, home: str) -> dict[str, str]:
+        """A scrubbed environment: nothing of the person's shell decides what is built."""
+        base = {"TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
+        return {"PATH": process.PATH, **base, "HOME": home, "SHELL": "/bin/sh", **self.env}
+
+
+def bind(
+    recipe: Recipe,
+    *,
+    path: Path,
+    settings: Mapping[str, str],
+    system: str,
+    places: Places,
+    files: Mapping[str, str],
+) -> Bound:
+    """Fill in every name. `settings` are lab.toml's options, `files` replace the recipe's own.
+    Raises UserError naming `path`, the recipe's file.
+    """
+    names = {name: f"{{{name}}}" for name in LATE}
+    names |= {"src": places.src, "obj": places.obj, "files": places.files}
+    names |= _chosen(recipe, path, settings)
+    for name, text in recipe.host.get(system, {}).items():
+        names[name] = fill(text, names, path)
+    it = _Filler(names=names, path=path)
+    return Bound(
+        name=path.stem,
+        parts={k: it.part(found) for k in KINDS if (found := getattr(recipe, k)) is not None},
+        identity=it.texts(recipe.identity),
+        tools={it.text(k): v for k, v in recipe.tools.items()},
+        env={k: it.text(v) for k, v in recipe.env.items()},
+        files={**recipe.files, **files},
+        errors=recipe.errors,
+        abi=it.abi(recipe.abi),
+        console=recipe.console,
+        machine=it.guest(recipe.machine) if recipe.machine else None,
+        shell=session.filled(recipe.shell, it.text) if recipe.shell else None,
+        ssh=recipe.ssh,
+        in_tree=recipe.in_tree,
+        places=places,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filler:
+    """Fills names in, wherever a recipe has texts."""
+
+    names: Mapping[str, str]
+    path: Path
+
+    def text(self, text: str) -> str:
+        return fill(text, self.names, self.path)
+
+    def texts(self, some: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self.text(text) for text in some)
+
+    def part(self, found: Part) -> Part:
+        checks = self.text(found.checks_commands)
+        if checks not in ("yes", "no"):
+            raise UserError(f"{self.path}: checks_commands is {checks!r}", hint="yes or no")
+        lists = {
+            field: self.texts(getattr(found, field))
+            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen", "no_rules")
+        }
+        return Part(**lists, checks_commands=checks)
+
+    def guest(self, found: Guest) -> Guest:
+        texts = ("type", "firmware", "kernel", "initrd", "append")
+        lists = ("steps", "drives", "arguments")
+        return msgspec.structs.replace(
+            found,
+            **{field: self.text(getattr(found, field)) for field in texts},
+            **{field: self.texts(getattr(found, field)) for field in lists},
+        )
+
+    def abi(self, found: Abi) -> Abi:
+        where = found.version
+        if where:
+            where = Version(file=self.text(where.file), pattern=where.pattern)
+        return msgspec.structs.replace(found, version=where, paths=self.texts(found.paths))
+
+
+def _chosen(recipe: Recipe, path: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each option's name with the text that stands for its value."""
+    for name in settings:
+        if name not in recipe.options:
+            hint = config.nearest(name, recipe.options)
+            raise UserError(f"recipe {path.stem} has no option {name!r}", hint=hint)
+    for name, option in recipe.options.items():
+        value = settings.get(name, option.default)
+        if option.choices and value not in option.choices:
+            raise UserError(
+                f"option {name} is {value!r}", hint=f"one of: {', '.join(option.choices)}"
+            )
+        yield name, option.choices.get(value, value)
+
+
+def late(text: str, names: Mapping[str, str]) -> str:
+    """A bound text with its late names filled in."""
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def fill(text: str, names: Mapping[str, str], path: Path) -> str:
+    """Plain substitution: `{name}`, and doubled braces for literal ones. Raises UserError."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0][0]
+        if match[1] not in names:
+            hint = f"{config.nearest(match[1], names)} Literal braces are doubled: {{{{ }}}}"
+            raise UserError(f"{path}: unknown name {{{match[1]}}} in {text[:60]!r}", hint=hint)
+        return names[match[1]]
+
+    return _NAME.sub(one, text)

@@ -1,0 +1,53 @@
+"""How far a bisect is: for a person, and as `git bisect log` has it.
+
+Knows a journal's state, and nothing of how it goes on.
+"""
+
+from __future__ import annotations
+
+from labtasks import gitlog, outlook, prospect, search
+from labtasks.error import Code, say
+from labtasks.lab import Lab
+from labtasks.progress import State
+from labtasks.store import Store
+
+
+def git_log(lab: Lab, found: State) -> str:
+    """What was found, as git writes it."""
+    log = found.git_log()
+    about = lab.repository.about([commit for commit, _ in log.told])
+    return gitlog.write(log, {c: a.subject for c, a in about.items()})
+
+
+def status(lab: Lab, store: Store, found: State) -> int:
+    """Say how far a bisect is; DONE when its culprit is named."""
+    begin = found.begun()
+    about = lab.repository.about([t.commit for t in found.told])
+    for told in found.told:
+        word = begin.terms.word(told.verdict)
+        say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
+    if found.end:
+        say(f"ended: {found.end.reason}")
+    if not found.culprit:
+        say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
+        if not found.end:
+            _say_prospect(store, found)
+        return Code.NO
+    names = lab.repository.about(found.culprit.commits)
+    for commit in found.culprit.commits:
+        say(f"culprit: {commit} {names[commit].subject}")
+    if len(found.culprit.commits) > 1:
+        say("skipped commits leave these in question; any of them may be it")
+    for proof in found.proofs:
+        what = "agrees" if proof.agrees else "disagrees"
+        say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
+    return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
+
+
+def _say_prospect(store: Store, found: State) -> None:
+    """What is to come, as far as the journal and the store tell."""
+    remaining = prospect.left(found)
+    if remaining:
+        clean = outlook.clean_seconds(store, worlds=prospect.own_worlds(found))
+        time = prospect.seconds(found, clean=clean, prove=True)
+        say(f"{remaining} left, {prospect.text(search.expected(remaining), time)}")
