@@ -174,9 +174,11 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Name below the object tree, and text, of the files that match."""
+    """Name below the object tree, and text, of the files that match and that the steps wrote: the
+    records of a world's jobs are not a kernel's.
+    """
     wanted = layer.matcher(globs)
     root = space.objects(globs)
     for path, _ in layer.walk(root):
-        if wanted(path) and (root / path).is_file():
+        if wanted(path) and (root / path).is_file() and space.wrote(path):
             yield path, (root / path).read_text(encoding="utf-8", errors="surrogateescape")
