@@ -101,7 +101,8 @@ def collect(
     if tracer in _WATCHERS:
         return _watched(tracer, space, links)
     if tracer == "filemon":
-        return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
+        metas, tree = _texts(space, ("**/*.meta",)), {f"src/{path}" for path in sources()}
+        return trace_filemon.parse(metas, src=src, obj=obj, links=links, sources=tree)
     if tracer == "depend":
         tree = {f"src/{path}" for path in sources()}
         found = trace_depend.parse(
