@@ -128,8 +128,13 @@ class Workspace(ABC):
     @abstractmethod
     def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
         """A folder with what the steps wrote to the object tree, at least with what matches; it
-        may show more of the tree.
+        may show more of the tree, and `wrote` tells.
         """
+
+    def wrote(self, path: str) -> bool:
+        """Whether the steps wrote an object that `objects` shows."""
+        del path
+        return True
 
     @abstractmethod
     def shown(self, path: str) -> Path | None:

@@ -217,8 +217,9 @@ class Guest(Workspace):
         into = self.scratch / "objects"
         layer.remove(into)
         wanted = layer.matcher(globs)
-        listed = self._listed(self.places().obj)
-        found = [path for path, fact in listed.items() if fact[0] == "f" and wanted(path)]
+        now = self._listed(self.places().obj)
+        written = (p for p, fact in now.items() if _changed(self._before.get(p), fact))
+        found = [path for path in written if now[path][0] == "f" and wanted(path)]
         self._fetch(self.places().obj, found, into)
         return into
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from labtasks import machine, plug, qcow2
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT
-from labtasks.site import STEP, Site
+from labtasks.site import END_STEP, STEP, Site
 from labtasks.ssh import shell
 
 DISK = "disk.qcow2"
@@ -54,8 +54,9 @@ fi
 """The BSDs' nullfs cannot lie over itself."""
 
 _TIDY = f"""\
+{END_STEP}
 if [ -f {STEP} ]; then
-	kill -KILL -- -"$(cat {STEP})" 2>/dev/null
+	end_step {STEP}
 	rm -f {STEP}
 fi
 tries=0

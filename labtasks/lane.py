@@ -83,6 +83,10 @@ class Copy(Workspace):
         del globs
         return Path(self.places().obj)
 
+    def wrote(self, path: str) -> bool:
+        info = (self.objects() / path).lstat()
+        return self._before.get(path) != (info.st_size, info.st_mtime_ns)
+
     def shown(self, path: str) -> Path | None:
         tree, _, rest = path.partition("/")
         return Path(self.places().src if tree == "src" else self.places().obj) / rest

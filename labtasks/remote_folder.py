@@ -21,7 +21,7 @@ from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT, Kind, Mount
 from labtasks.remote_script import CLEAR, COPIES, FOLDERS, HELLO, KEEP, OPEN, TRY
-from labtasks.site import GROUP, Site
+from labtasks.site import END_STEP, LEADERS, Site
 from labtasks.ssh import shell
 
 BOOT = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.boottime"
@@ -61,7 +61,7 @@ class RemoteFolder(Site):
         return self._inside(text, "")
 
     def step(self, text: str) -> str:
-        return self._inside(text, f'echo {GROUP} "$({BOOT})" >{self.build}/step && ')
+        return self._inside(text, f'echo {LEADERS} "$({BOOT})" >{self.build}/step && ')
 
     def _inside(self, text: str, lead: str) -> str:
         if self.kind == "none":
@@ -111,7 +111,7 @@ class RemoteFolder(Site):
     def close(self) -> None:
         if not self.left:
             return
-        self._outside(CLEAR, boot=BOOT, root=ROOT)
+        self._outside(END_STEP + CLEAR, boot=BOOT, root=ROOT)
 
     def await_back(self, seconds: float) -> None:
         """Wait until a machine that was lost answers again, for so long at most."""

@@ -36,9 +36,11 @@ fi
 OPEN = """\
 umask 022
 for one in $gone; do rm -rf "kept/$one"; done
-mkdir "$build" && cd "$build" && mkdir files out home && : >owner || exit 1
+mkdir "$build" && cd "$build" && mkdir files out home && echo "$build" >owner || exit 1
 """
-"""Variables: build, base, gone, root."""
+"""Variables: build, base, gone, root. The owner's file says what is mounted: a nullfs gives files a
+device number of its own, so that they never are "the same" as those below.
+"""
 
 FOLDERS = "mkdir src obj\n"
 """After OPEN, where clones lie under them."""
@@ -46,14 +48,13 @@ FOLDERS = "mkdir src obj\n"
 COPIES = """\
 if [ "$base" ]; then cp -RPp "../kept/$base/src" "../kept/$base/obj" . || exit 1
 else mkdir src obj; fi
-mount | grep -q " on $root " && { echo "$root is in use there" >&2; exit 1; }
+mount | grep -q " on $root " && { echo "$root is in use there: umount it" >&2; exit 1; }
 if [ "$(uname -s)" = Linux ]; then mount --bind . "$root"; else mount -t nullfs "$PWD" "$root"; fi
 """
 """After OPEN, where the trees are copies and the machine's own /mnt shows them."""
 
 KEEP = """\
-mounted=$root/owner
-if [ "$mounted" -ef "$build/owner" ]; then
+if [ "$(cat "$root/owner" 2>/dev/null)" = "$build" ]; then
 	umount "$root/src" 2>/dev/null
 	umount "$root" || exit 1
 fi
@@ -69,13 +70,15 @@ ls -t kept | tail -n "+$((room + 1))" | while read -r old; do rm -rf "kept/$old"
 
 CLEAR = """\
 boot=$(eval "$boot")
+shown=$(cat "$root/owner" 2>/dev/null)
 for build in build.*; do
 	[ -d "$build" ] || continue
-	if [ -f "$build/step" ] && read -r leader since <"$build/step" && [ "$since" = "$boot" ]; then
-		kill -KILL -- "-$leader" 2>/dev/null
+	if [ -f "$build/step" ] && read -r group session since <"$build/step" &&
+		[ "$since" = "$boot" ] || [ "$shown" = "$build" ]; then
+		end_step "$build/step"
 	fi
 	tries=0
-	while [ "$root/owner" -ef "$build/owner" ]; do
+	while [ "$(cat "$root/owner" 2>/dev/null)" = "$build" ]; do
 		umount "$root/src" 2>/dev/null
 		umount "$root" 2>/dev/null && break
 		[ $tries -lt 50 ] || exit 1
@@ -86,4 +89,6 @@ for build in build.*; do
 done
 :
 """
-"""Variables: boot (a command), root. Ends what runs and removes what is not kept."""
+"""After END_STEP, variables: boot (a command), root. Ends what runs and removes what is not kept. A
+mount survives no restart, whatever the clock says: FreeBSD counts its time of boot from that.
+"""

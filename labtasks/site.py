@@ -17,11 +17,32 @@ from labtasks.layer import LayerId
 from labtasks.ssh import Remote
 
 STEP = "/var/run/labtasks.step"
-"""Holds the process group of what runs for us; a folder that no restart survives."""
+"""Tells of what runs for us; a folder that no restart survives."""
 
+LEADERS = "$(ps -o pgid= -o sid= -p $$ 2>/dev/null || echo $$ $$)"
+"""The process group and the session of a shell; where there is no ps, the login shell is trusted to
+have gone.
+"""
 
-GROUP = "$(ps -o pgid= -p $$ 2>/dev/null || echo $$)"
-"""The process group of a shell; where there is no ps, the login shell is trusted to have gone."""
+END_STEP = """\
+end_step() {
+	read -r group session since <"$1" || return 0
+	case $(ps -ww -o args= -p "$session" 2>/dev/null) in ''|*"$1"*) ;; *) return 0 ;; esac
+	kill -KILL -- "-$group" 2>/dev/null
+	tries=0
+	while [ $tries -lt 50 ] && ps -A -o pid= -o sid= 2>/dev/null | {
+		left=1
+		while read -r pid sid; do
+			[ "$sid" = "$session" ] && kill -KILL "$pid" 2>/dev/null && left=0
+		done
+		[ $left = 0 ]
+	}; do sleep 0.1; tries=$((tries + 1)); done
+}
+"""
+"""Shell text: `end_step <file>` ends what LEADERS in that file tell of. BSD's make gives each job a
+process group of its own, so the whole session goes; one whose leader was not told to write that
+file is somebody else's by now.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +78,7 @@ class Site(ABC):
 
     def step(self, text: str) -> str:
         """As `within`, for a command that `close` ends if it still runs."""
-        return self.within(f"echo {GROUP} >{STEP}; {text}")
+        return self.within(f"echo {LEADERS} >{STEP}; {text}")
 
     @abstractmethod
     def freeze(self) -> None:

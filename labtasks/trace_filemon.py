@@ -5,16 +5,17 @@ bmake in META_MODE leaves one such file per target. Records after "-- filemon ac
 
     R read  W write  E exec  D unlink  M rename  L link  S stat  C chdir  F fork  X exit
 
-They do not show failed look-ups, listed directories, what bmake itself read (makefiles, `!=`
-output) nor config(8)'s inputs: the recipe's `unseen` globs stand for those. So that a file added
-beside one that was read counts as a change, the driver is taken to have listed the directory of
-every source file read.
+They do not show failed look-ups, what bmake itself read (makefiles, `!=` output) nor config(8)'s
+inputs: the recipe's `unseen` globs stand for those. A directory that is opened shows as one that is
+read: its job listed it, which bmake does not look at. So that a file added beside one that was read
+counts as a change, the driver is taken to have listed the directory of every source file read.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from labtasks.trace import DRIVER, Job, Trace
 from labtasks.trace_trees import Trees
@@ -64,8 +65,10 @@ def parse(
     src: str,
     obj: str,
     links: Mapping[str, str] | None = None,
+    sources: Iterable[str] = (),
 ) -> Trace:
-    """The trace of a build whose .meta files are (path below obj, text).
+    """The trace of a build whose .meta files are (path below obj, text); `sources` are the paths of
+    the source tree, by which its folders are known.
 
     Each is the job named by its target. What is missing (a file cut short, no filemon records,
     another format) is in the trace's `problems`: such a job reads more than the trace says.
@@ -78,6 +81,7 @@ def parse(
         problems += (f"{name}: {problem}" for problem in found)
         old = jobs.get(target, Job())
         jobs[target] = Job(reads=old.reads | job.reads, writes=old.writes | job.writes)
+    jobs = _listing(jobs, sources)
     beside = {
         path.rpartition("/")[0]
         for job in jobs.values()
@@ -86,10 +90,25 @@ def parse(
     }
     driver = jobs.pop(DRIVER, Job())
     jobs = {
-        DRIVER: Job(reads=driver.reads, writes=driver.writes, listed=frozenset(beside)),
+        DRIVER: replace(driver, listed=driver.listed | beside),
         **{target: jobs[target] for target in sorted(jobs)},
     }
     return Trace(jobs, in_tree=trees.in_tree, problems=problems)
+
+
+def _listing(jobs: Mapping[str, Job], sources: Iterable[str]) -> dict[str, Job]:
+    """The same, where directories that were opened are no longer files that were read."""
+    used = (path for job in jobs.values() for path in job.reads | job.writes)
+    folders = {""}
+    for path in (*sources, *used):
+        above = path.rpartition("/")[0]
+        while above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    return {
+        name: replace(job, reads=job.reads - folders, listed=job.reads & folders)
+        for name, job in jobs.items()
+    }
 
 
 def _parse_one(name: str, text: str, trees: Trees, obj: str) -> tuple[str, Job, list[str]]:

@@ -101,7 +101,8 @@ def collect(
     if tracer in _WATCHERS:
         return _watched(tracer, space, links)
     if tracer == "filemon":
-        return trace_filemon.parse(_texts(space, ("**/*.meta",)), src=src, obj=obj, links=links)
+        metas, tree = _texts(space, ("**/*.meta",)), {f"src/{path}" for path in sources()}
+        return trace_filemon.parse(metas, src=src, obj=obj, links=links, sources=tree)
     if tracer == "depend":
         tree = {f"src/{path}" for path in sources()}
         found = trace_depend.parse(
@@ -174,9 +175,11 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Name below the object tree, and text, of the files that match."""
+    """Name below the object tree, and text, of the files that match and that the steps wrote: the
+    records of a world's jobs are not a kernel's.
+    """
     wanted = layer.matcher(globs)
     root = space.objects(globs)
     for path, _ in layer.walk(root):
-        if wanted(path) and (root / path).is_file():
+        if wanted(path) and (root / path).is_file() and space.wrote(path):
             yield path, (root / path).read_text(encoding="utf-8", errors="surrogateescape")

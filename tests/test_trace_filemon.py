@@ -58,3 +58,21 @@ def test_output_of_the_command_is_not_taken_for_records() -> None:
 def test_a_target_without_its_name_in_the_header() -> None:
     text = "# Meta data file\nCMD true\n-- filemon acquired metadata --\nV 5\n# Bye bye\n"
     assert list(parse(("usr/bin/x.o.meta", text)).names) == [DRIVER, "obj/usr/bin/x.o"]
+
+
+def test_an_opened_directory_is_a_listing() -> None:
+    """As a FreeBSD recorded `cat conf/*`: bmake does not look at what was added there."""
+    name = "conf.out.meta"
+    text = (DATA.parent / "listing" / name).read_text()
+    trace = trace_filemon.parse([(f"mnt/src/sys/{name}", text)], src="/mnt/src", obj="/mnt/obj")
+    job = trace.jobs["obj/mnt/src/sys/conf.out"]
+    assert job.reads == {"src/sys/conf/10-base", "obj/mnt/src/bin/tool"}
+    assert job.listed == {"src/sys/conf"}
+    assert "obj/mnt/src/sys/conf.out" in trace.touched([("A", "src/sys/conf/20-more")])
+    # an empty folder is known by what git has elsewhere in it
+    bare = text.replace("R 1722 /mnt/src/sys/conf/10-base\n", "")
+    found = trace_filemon.parse(
+        [(f"mnt/src/sys/{name}", bare)], src="/mnt/src", obj="/mnt/obj",
+        sources=["src/sys/conf/a/b"],
+    )  # fmt: skip
+    assert found.jobs["obj/mnt/src/sys/conf.out"].listed == {"src/sys/conf"}
