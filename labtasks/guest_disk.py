@@ -54,11 +54,15 @@ fi
 """No journal: a disk that was not unmounted is thrown away anyhow."""
 
 _MOUNT = f"""\
-mount -o noatime $dev {ROOT}
+[ $system = Linux ] && trim=,discard || trim=
+mount -o noatime$trim $dev {ROOT}
 cd {ROOT}
-rm -rf files out home
 mkdir -p src obj files out home
 """
+"""What is removed takes no room: the disk is kept, with all that it was ever written."""
+
+_EMPTIED = f"find {ROOT}/files {ROOT}/out {ROOT}/home -mindepth 1 -delete\n"
+"""What no later build is to see. The folders stay, for a file system makes each elsewhere."""
 
 _FREEZE = f"""\
 if [ "$(uname -s)" = Linux ]; then
@@ -96,8 +100,9 @@ class GuestDisk(Site):
         image = scratch / DISK
         qcow2.create(image, below=layers / base / DISK if base else None, size=SIZE)
         with Monitor(machine.monitor(self.state), timeout=20) as monitor:
-            file = {"driver": "file", "filename": str(image)}
-            monitor.execute("blockdev-add", driver="qcow2", **{"node-name": _ID, "file": file})
+            file = {"driver": "file", "filename": str(image), "discard": "unmap"}
+            node = {"node-name": _ID, "file": file, "discard": "unmap"}
+            monitor.execute("blockdev-add", driver="qcow2", **node)
             device = {"driver": "virtio-blk-pci", "drive": _ID, "id": _ID, "serial": _ID}
             monitor.execute("device_add", **device)
         return self.run(first + _FIND + ("" if base else _EMPTY) + _MOUNT)
@@ -117,6 +122,7 @@ class GuestDisk(Site):
 
     def keep(self, layers: Path, scratch: Path, name: LayerId) -> None:
         del layers, name  # it goes where the layer goes
+        self.run(_EMPTIED)
         self.close()
         (scratch / DISK).rename(scratch / "layer" / DISK)
 
