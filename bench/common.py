@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from labtasks import lab as labs
 
 DOIT = (sys.executable, "-m", "doit")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,6 +33,18 @@ def seconds(work: Callable[..., object], *given: object) -> float:
     started = time.perf_counter()
     work(*given)
     return time.perf_counter() - started
+
+
+def cost(work: Callable[..., object], *given: object) -> tuple[float, float]:
+    """Wall seconds of one call, and processor seconds of it and all that it started."""
+    before = processors()
+    return seconds(work, *given), processors() - before
+
+
+def processors() -> float:
+    """Processor seconds that this process and what it waited for have used."""
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, both))
 
 
 def best(
@@ -58,3 +74,35 @@ def lab(directory: Path, text: str) -> Path:
         "gc = labtasks.care:Gc\n"
     )
     return directory
+
+
+def borrowed(scratch: Path, where: Path, ref: str, files: Sequence[str]) -> tuple[Path, Path]:
+    """A lab on a clone of a lab's repository, with the store of that one; the clone, in which these
+    files are checked out and `base` is `ref`.
+    """
+    text = (where / "lab.toml").read_text()
+    found = labs.load(where)
+    clone = scratch / "clone"
+    origin = found.repository.git_dir
+    run(["git", "clone", "-q", "--shared", "--no-checkout", str(origin), str(clone)], scratch)
+    run(["git", "sparse-checkout", "set", "--no-cone", *(f"/{f}" for f in files)], clone)
+    run(["git", "checkout", "-q", ref], clone)
+    run(["git", "tag", "-f", "base", "HEAD"], clone)
+    text = re.sub(r"(?m)^(repository|cache) *=.*\n", "", text)
+    here = lab(scratch / "lab", f'repository = "{clone}"\ncache = "{found.cache}"\n{text}')
+    for item in where.iterdir():
+        if item.suffix in (".toml", ".sh") and item.name not in ("lab.toml", "pyproject.toml"):
+            shutil.copy(item, here / item.name)
+    return here, clone
+
+
+def commit(clone: Path, path: str, number: int) -> str:
+    """A commit on `base` that appends a definition to a file; its id."""
+    run(["git", "checkout", "-q", "--detach", "base"], clone)
+    with (clone / path).open("a") as file:
+        file.write(f"\n/* {number} {os.getpid()} */\n")
+        if path.endswith(".c"):
+            file.write(f"extern int labtasks_{number}; int labtasks_{number} = {os.getpid()};\n")
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    run(["git", *who, "commit", "-qam", "bench"], clone)
+    return run(["git", "rev-parse", "HEAD"], clone).strip()

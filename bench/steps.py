@@ -7,14 +7,11 @@ by reference (a clone of the repository, the same store), and forgotten afterwar
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from common import DOIT, lab, report, run, seconds
+from common import DOIT, borrowed, commit, lab, report, run, seconds
 
 from labtasks import key, recorder, tracing
 from labtasks import lab as labs
@@ -28,11 +25,11 @@ ROUNDS = 3
 def main(where: Path, ref: str, source: str, header: str) -> None:
     """Print what each costs."""
     with tempfile.TemporaryDirectory() as scratch:
-        here, clone = _lab(Path(scratch), where, ref, [source, header])
+        here, clone = borrowed(Path(scratch), where, ref, [source, header])
         run([*DOIT, "build:base"], here)
-        run([*DOIT, f"kernel:{_commit(clone, source, 99)}"], here)  # inputs may be found by it
+        run([*DOIT, f"kernel:{commit(clone, source, 99)}"], here)  # inputs may be found by it
         run([*DOIT, "build:base"], here)
-        commits = [_commit(clone, source, n) for n in range(ROUNDS)]
+        commits = [commit(clone, source, n) for n in range(ROUNDS)]
         whole = [seconds(run, [*DOIT, f"kernel:{c}"], here) for c in commits]
         bare = [_in_place(here, source) for _ in range(ROUNDS)]
         over = min(whole) - min(bare)
@@ -44,36 +41,6 @@ def main(where: Path, ref: str, source: str, header: str) -> None:
             watched = _clean(here, tracer)
             report(f"clean kernel, {tracer} (log read), none", watched, plain, "at most 1.05")
         _two(here, clone, header)
-
-
-def _lab(scratch: Path, where: Path, ref: str, files: list[str]) -> tuple[Path, Path]:
-    """A lab on a clone, with the store of the given one."""
-    text = (where / "lab.toml").read_text()
-    found = labs.load(where)
-    clone = scratch / "clone"
-    origin = found.repository.git_dir
-    run(["git", "clone", "-q", "--shared", "--no-checkout", str(origin), str(clone)], scratch)
-    run(["git", "sparse-checkout", "set", "--no-cone", *(f"/{f}" for f in files)], clone)
-    run(["git", "checkout", "-q", ref], clone)
-    run(["git", "tag", "-f", "base", "HEAD"], clone)
-    text = re.sub(r"(?m)^(repository|cache) *=.*\n", "", text)
-    here = lab(scratch / "lab", f'repository = "{clone}"\ncache = "{found.cache}"\n{text}')
-    for item in where.glob("*.toml"):
-        if item.name not in ("lab.toml", "pyproject.toml"):
-            shutil.copy(item, here / item.name)
-    return here, clone
-
-
-def _commit(clone: Path, path: str, number: int) -> str:
-    """A commit that appends a definition to a file; its id."""
-    run(["git", "checkout", "-q", "--detach", "base"], clone)
-    with (clone / path).open("a") as file:
-        file.write(f"\n/* {number} {os.getpid()} */\n")
-        if path.endswith(".c"):
-            file.write(f"extern int labtasks_{number}; int labtasks_{number} = {os.getpid()};\n")
-    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    run(["git", *who, "commit", "-qam", "bench"], clone)
-    return run(["git", "rev-parse", "HEAD"], clone).strip()
 
 
 def _base(here: Path) -> tuple[labs.Lab, Store, Trees]:
@@ -118,10 +85,10 @@ def _clean(here: Path, tracer: str) -> float:
         return seconds(work)
 
 
-def _disk(here: Path, commit: str) -> None:
+def _disk(here: Path, ref: str) -> None:
     """Bytes a step added to the cache, against the bytes make rewrote."""
     found, store, _ = _base(here)
-    want = key.wanted(found, "kernel", found.repository.commit(commit), None)
+    want = key.wanted(found, "kernel", found.repository.commit(ref), None)
     made = store.get("kernel", want.key)
     if made is None:
         sys.exit("the step is not built")
@@ -140,7 +107,7 @@ def _two(here: Path, clone: Path, header: str) -> None:
     """Two builds one after the other, against both at once; make has one job."""
     settings = here / "lab.toml"
     settings.write_text("jobs = 1\n" + settings.read_text())
-    commits = [_commit(clone, header, 100 + n) for n in range(4)]
+    commits = [commit(clone, header, 100 + n) for n in range(4)]
     names = [f"kernel:{c}" for c in commits]
     apart = seconds(run, [*DOIT, *names[:2]], here)
     both = seconds(run, [*DOIT, "-n", "2", *names[2:]], here)

@@ -122,11 +122,11 @@ def _climb(attempt: Attempt) -> Manifest:
     """Down the ladder until a rung holds.
 
     Only one clean build of a family runs at a time: whoever waited for it has a base, and most
-    often nothing left to build.
+    often nothing left to build. Not so an installation, which no other is based on.
     """
     lab, store, want, below = attempt.lab, attempt.store, attempt.want, attempt.below
     decision = decide(lab, store, want, below)
-    if decision.rung == "clean":
+    if decision.rung == "clean" and want.kind != "install":
         with store.lock("family", want.family, want.name):
             return _act(attempt, decide(lab, store, want, below))
     return _act(attempt, decision)

@@ -91,7 +91,9 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
     wanted artifact ends the list.
     """
     weighed: list[Candidate] = []
-    for near in sorted(_near(lab, store, want), key=lambda n: (not n.same_trees, len(n.diff))):
+    for near in sorted(
+        _near(lab, store, want, below), key=lambda n: (not n.same_trees, len(n.diff))
+    ):
         if not near.same_trees and any(_covers(one, near) for one in weighed):
             continue
         one = _weigh(lab, store, want, near, below)
@@ -102,9 +104,11 @@ def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> lis
     return weighed
 
 
-def _near(lab: Lab, store: Store, want: Wanted) -> Iterator[_Near]:
+def _near(lab: Lab, store: Store, want: Wanted, below: Below | None) -> Iterator[_Near]:
     """The artifacts nearest in time, and those made last, as far as git still has their trees."""
     family = [m for m in store.all(want.kind) if m.family == want.family]
+    if want.kind == "install":  # nobody watched it: it is the same for the same kernel, or unknown
+        family = [m for m in family if below and m.below_digest == below.digest]
     known = lab.repository.existing(TreeId(m.built_from) for m in family) if family else ()
     family = [m for m in family if m.built_from in known]  # of the others git forgot the commit
     by_date = sorted(family, key=lambda m: abs(m.date - want.commit.date))
@@ -171,8 +175,7 @@ def _weigh(
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     vanished, appeared = source.directories(lab.repository, diff, old_tree, new_tree)
     trace = store.trace(manifest)
-    same = want.kind == "install" and below is not None and manifest.below_digest == below.digest
-    obj = [] if same else _below_changes(store, manifest, below)
+    obj = [] if want.kind == "install" else _below_changes(store, manifest, below)
     hidden = [path.removeprefix("obj/") for _, path in obj]
     if lab.recipe.in_tree:
         hidden += [c.path for c in diff]

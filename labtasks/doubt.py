@@ -24,9 +24,16 @@ from labtasks.trace import CHECK, Job, Trace
 
 
 def refuse_altered(
-    store: Store, trees: Trees, reads: frozenset[str] | None, *, in_tree: bool
+    store: Store,
+    trees: Trees,
+    reads: frozenset[str] | None,
+    *,
+    in_tree: bool,
+    within: tuple[str, ...] = (),
 ) -> None:
-    """Raises UserError for a sealed file changed by hand, of those in `reads` or of all."""
+    """Raises UserError for a sealed file changed by hand, of those in `reads` or of all: of all
+    objects, and of the sources `within` some folders and files, where these are named.
+    """
 
     def below(prefix: str) -> list[str] | None:
         if reads is None:
@@ -34,7 +41,12 @@ def refuse_altered(
         return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
 
     objects = (*trees.obj, *trees.flat, *trees.below)
-    bad = layer.altered(store.layers, trees.src, below("src/"))
+    sources = below("src/")
+    if within and "." not in within:
+        tops = tuple(f"{path}/" for path in within)
+        every = (e.path for name in trees.src for e in layer.entries(store.layers, name))
+        sources = [path for path in every if f"{path}/".startswith(tops)]
+    bad = layer.altered(store.layers, trees.src, sources)
     bad += layer.altered(store.layers, objects, None if in_tree else below("obj/"))
     if bad:
         owners = store.owners(bad[0].split("/")[0])

@@ -40,11 +40,15 @@ fi
 """No journal: a disk that was not unmounted is thrown away anyhow."""
 
 _MOUNT = f"""\
-mount -o noatime $dev {ROOT}
+[ $system = Linux ] && trim=,discard || trim=
+mount -o noatime$trim $dev {ROOT}
 cd {ROOT}
-rm -rf files out home
 mkdir -p src obj files out home
 """
+"""What is removed takes no room: the disk is kept, with all that it was ever written."""
+
+_EMPTIED = f"find {ROOT}/files {ROOT}/out {ROOT}/home -mindepth 1 -delete\n"
+"""What no later build is to see. The folders stay, for a file system makes each elsewhere."""
 
 _FREEZE = f"""\
 if [ "$(uname -s)" = Linux ]; then
@@ -100,6 +104,7 @@ class GuestDisk(Site):
 
     def keep(self, layers: Path, scratch: Path, name: LayerId) -> None:
         del layers, name  # it goes where the layer goes
+        self.run(_EMPTIED)
         self.close()
         (scratch / DISK).rename(scratch / "layer" / DISK)
 

@@ -81,10 +81,13 @@ def lent(lab: Lab, name: str, use: Callable[[Running], D]) -> Iterator[D]:
 
 
 def plug(state: Path, name: str, image: Path, *, form: str, read_only: bool = False) -> None:
-    """Attach an image (raw or qcow2) to the machine of the folder `state`. Raises InfraError."""
+    """Attach an image (raw or qcow2) to the machine of the folder `state`; what the guest trims
+    is given back. Raises InfraError.
+    """
     with Monitor(machine.monitor(state), timeout=_PATIENCE) as monitor:
-        file = {"driver": "file", "filename": str(image), "read-only": read_only}
-        node = {"node-name": name, "file": file, "read-only": read_only}
+        both = {"read-only": read_only, "discard": "unmap"}
+        file = {"driver": "file", "filename": str(image), **both}
+        node = {"node-name": name, "file": file, **both}
         monitor.execute("blockdev-add", driver=form, **node)
         monitor.execute("device_add", driver="virtio-blk-pci", drive=name, id=name, serial=name)
 

@@ -16,10 +16,11 @@ from labtasks.error import UserError
 Format = Literal["raw", "qcow2"]
 
 _MAGIC = b"QFI\xfb"
-_BITS = 16
-_CLUSTER = 1 << _BITS
-_PER_L1 = _CLUSTER * (_CLUSTER // 8)
-"""Bytes of disk that one entry of the first table stands for: 512 MiB."""
+_SMALL, _LARGE = 12, 16
+_SMALL_TO = 1 << 40
+"""Up to this size a cluster is a file system's block: nothing besides a block that is written is
+taken along. What lies before the first table of a larger disk would not fit into such clusters.
+"""
 
 _HEADER = 104
 _BACKING_FORMAT = 0xE2792ACA
@@ -57,19 +58,21 @@ def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
         name = os.fsencode(below.absolute())
     if len(name) > _LONGEST:
         raise UserError(f"{below}: the path is too long for qcow2", hint="move the image")
+    bits = _SMALL if size <= _SMALL_TO else _LARGE
     scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
     with scratch.open("wb") as file:
-        file.write(_metadata(size, name, form))
-        file.truncate((3 + _l1_clusters(size)) * _CLUSTER)
+        file.write(_metadata(size, name, form, bits))
+        file.truncate((3 + _l1_clusters(size, 1 << bits)) << bits)
     scratch.replace(path)
 
 
-def _l1_clusters(size: int) -> int:
-    entries = -(-size // _PER_L1)
-    return max(1, -(-entries * 8 // _CLUSTER))
+def _l1_clusters(size: int, cluster: int) -> int:
+    """Clusters of the first table; an entry stands for a whole cluster of entries."""
+    entries = -(-size // (cluster * (cluster // 8)))
+    return max(1, -(-entries * 8 // cluster))
 
 
-def _metadata(size: int, name: bytes, form: Format) -> bytes:
+def _metadata(size: int, name: bytes, form: Format, bits: int) -> bytes:
     """The clusters before the first table, which is all zeros: header, where the reference
     counts are, and the counts.
     """
@@ -80,14 +83,15 @@ def _metadata(size: int, name: bytes, form: Format) -> bytes:
             -(-len(text) // 8) * 8, b"\0"
         )
     extension += bytes(8)
-    at = _HEADER + len(extension)
+    at, cluster = _HEADER + len(extension), 1 << bits
+    entries = -(-size // (cluster * (cluster // 8)))
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
-        _MAGIC, 3, at if name else 0, len(name), _BITS, size,
-        0, -(-size // _PER_L1), 3 * _CLUSTER,  # no encryption; the first table
-        _CLUSTER, 1, 0, 0,  # the reference counts' table; no snapshots
+        _MAGIC, 3, at if name else 0, len(name), bits, size,
+        0, entries, 3 * cluster,  # no encryption; the first table
+        cluster, 1, 0, 0,  # the reference counts' table; no snapshots
         0, 0, 0, 4, _HEADER,  # no features; 16-bit counts
     )  # fmt: skip
-    used = 3 + _l1_clusters(size)
-    clusters = (header + extension + name, struct.pack(">Q", 2 * _CLUSTER), b"\0\1" * used)
-    return b"".join(cluster.ljust(_CLUSTER, b"\0") for cluster in clusters)
+    used = 3 + _l1_clusters(size, cluster)
+    clusters = (header + extension + name, struct.pack(">Q", 2 * cluster), b"\0\1" * used)
+    return b"".join(part.ljust(cluster, b"\0") for part in clusters)
