@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,21 @@ every processor has every call.
 """
 
 
+ENVIRONMENT = {
+    "PATH": process.PATH,
+    "SHELL": "/bin/sh",
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C",
+    "LC_ALL": "C",
+    "TZ": "UTC",
+    # Compilers' __DATE__, and whatever else can do without the clock: the sources' own time.
+    "SOURCE_DATE_EPOCH": str(EPOCH // 10**9),
+    # ccache answers without looking for the headers that a compiler would look for in vain, and
+    # one of that name that is added later would go unseen. So it runs the preprocessor first.
+    "CCACHE_NODIRECT": "1",
+}
+"""What every step sees, but for its HOME and what the recipe says: nothing of the person's."""
+
 _COARSE = 10**8
 """Nanoseconds by which a file system's clock may be behind the system's."""
 
@@ -61,6 +76,8 @@ class Trees:
     """A stack that has grown too high: copied into the new layer instead of lying under it."""
     newest: float = 0.0
     """Seconds since 1970 of the newest object: what is touched must be younger."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Small texts beside the trees, by name: of the recipe's and the lab's, those of this part."""
 
     @property
     def uses(self) -> tuple[LayerId, ...]:
@@ -84,7 +101,7 @@ class Workspace(ABC):
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
             (self.scratch / name).mkdir(exist_ok=True)
-        for name, text in self.recipe.files.items():
+        for name, text in self.trees.files.items():
             path = self.scratch / "files" / name
             path.write_text(text, encoding="utf-8")
             os.utime(path, ns=(EPOCH, EPOCH))
@@ -184,8 +201,7 @@ class Workspace(ABC):
 
     def environment(self) -> dict[str, str]:
         """A scrubbed environment: nothing of the person's shell decides what is built."""
-        base = {"PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
-        return {**base, "HOME": self.home(), "SHELL": "/bin/sh", **self.recipe.env}
+        return {**ENVIRONMENT, "HOME": self.home(), **self.recipe.env}
 
     def lone(self) -> list[str]:
         """The beginning of a command line that keeps to one processor."""

@@ -173,6 +173,16 @@ class Bound:
     in_tree: bool
     places: Places
 
+    def files_of(self, kind: str) -> Mapping[str, str]:
+        """Those of [files] that a part sees: the ones its steps or [env] name, and all of them
+        where these name the folder itself.
+        """
+        texts = " ".join((*self.parts[kind].steps, *self.env.values()))
+        named = re.findall(rf"{re.escape(self.places.files)}(?:/([\w.+-]+))?", texts)
+        if all(name in self.files for name in named):
+            return {name: self.files[name] for name in dict.fromkeys(named)}
+        return self.files
+
 
 def find(name: str, directory: Path) -> Path:
     """The file of a recipe: a shipped name, or a path relative to the lab. Raises UserError."""

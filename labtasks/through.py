@@ -20,6 +20,7 @@ from pathlib import Path
 
 from labtasks import base as base_image
 from labtasks import digest, failure, layer, plug, process, qcow2, ssh, vm
+from labtasks.builder import ENVIRONMENT
 from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
@@ -87,7 +88,7 @@ class Guest:
         chosen = self.lab.settings.install
         names = self._names() | {"find": plug.FIND, "partition": str(chosen.partition)}
         self.run(_MOUNT.format(**names))
-        for name, text in self.lab.recipe.files.items():
+        for name, text in self.lab.recipe.files_of("install").items():
             where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
             self.run(f"cat >{where}", data=text.encode())
 
@@ -105,10 +106,7 @@ class Guest:
 
     def step(self, text: str, log: Path, *, echo: bool) -> process.Ended:
         """Run one step as a build's are run."""
-        env = {
-            "PATH": process.PATH, "TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC",  # noqa: S108
-            "HOME": f"{_HERE}/home", "SHELL": "/bin/sh", **self.lab.recipe.env,
-        }  # fmt: skip
+        env = {**ENVIRONMENT, "HOME": f"{_HERE}/home", **self.lab.recipe.env}
         words = [f"{name}={value}" for name, value in env.items()]
         command = shlex.join(["env", "-i", *words, "sh", "-e", "-c", text])
         script = (
