@@ -110,6 +110,7 @@ class Attempt:
             touch_obj=base.read_objects if base else (),
             remove_obj=base.stale if base else (),
             newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
+            files=self.lab.recipe.files_of(self.want.kind),
         )
 
     def _changed_since(self, below: Manifest) -> tuple[str, ...]:
@@ -196,7 +197,8 @@ class Attempt:
         trees = space.trees
         under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
-        links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
+        objects = "src" if lab.recipe.in_tree else "obj"
+        links |= {f"{objects}/{path}": e.digest for path, e in under.items() if e.type == "l"}
         tree = self.want.commit.tree
         return tracing.collect(tracer, space, part, links, lambda: lab.repository.files(tree))
 

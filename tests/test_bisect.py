@@ -38,6 +38,14 @@ def doit(lab: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.fixture
+def over(lab: Path) -> Path:
+    """The lab, its bisect at its end: whoever runs the tests, and in whatever order."""
+    ran = doit(lab, "bisect", *ENDS)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return lab
+
+
 def git(lab: Path, *words: str, **how) -> str:
     argv = ["git", "-C", str(lab / "cache" / "demo"), *words]
     env = environment()
@@ -74,45 +82,45 @@ def test_killed_at_a_step_it_goes_on_and_names_the_culprit(lab):
     assert [proof["verdict"] for proof in report["proofs"]] == ["bad", "good", "good"]
 
 
-def test_the_same_bisect_again_builds_and_boots_nothing(lab):
-    before = sealed(lab)
-    ran = doit(lab, "bisect", *ENDS)
+def test_the_same_bisect_again_builds_and_boots_nothing(over):
+    before = sealed(over)
+    ran = doit(over, "bisect", *ENDS)
     assert ran.returncode == 0
     assert CULPRIT in ran.stdout
-    assert sealed(lab) == before
-    doit(lab, "bisect", "--reset")
-    again = doit(lab, "bisect", *ENDS)  # asked anew, answered from the store
+    assert sealed(over) == before
+    doit(over, "bisect", "--reset")
+    again = doit(over, "bisect", *ENDS)  # asked anew, answered from the store
     assert again.returncode == 0, again.stdout + again.stderr
-    assert sealed(lab) == before
+    assert sealed(over) == before
 
 
-def test_git_takes_the_log_and_agrees(lab, tmp_path):
+def test_git_takes_the_log_and_agrees(over, tmp_path):
     log = tmp_path / "log"
-    log.write_text(doit(lab, "bisect", "--log").stdout)
-    git(lab, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"), "bad")
+    log.write_text(doit(over, "bisect", "--log").stdout)
+    git(over, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"), "bad")
     argv = ["git", "-C", str(tmp_path / "tree"), "bisect", "replay", str(log)]
     said = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment())
     assert CULPRIT in said.stdout
 
 
-def test_a_log_says_each_thing_once(lab):
-    lines = [line for line in doit(lab, "bisect", "--log").stdout.splitlines() if line[0] != "#"]
+def test_a_log_says_each_thing_once(over):
+    lines = [line for line in doit(over, "bisect", "--log").stdout.splitlines() if line[0] != "#"]
     assert len(lines) == len(set(lines))
 
 
-def test_a_log_replaces_no_bisect_that_is_under_way(lab, tmp_path):
+def test_a_log_replaces_no_bisect_that_is_under_way(over, tmp_path):
     log = tmp_path / "log"
-    log.write_text(doit(lab, "bisect", "--log").stdout)
-    assert doit(lab, "bisect", "--undo").returncode == 0
-    before = journal.read(lab / "cache" / "bisect" / "journal")
-    ran = doit(lab, "bisect", "--replay", str(log))
+    log.write_text(doit(over, "bisect", "--log").stdout)
+    assert doit(over, "bisect", "--undo").returncode == 0
+    before = journal.read(over / "cache" / "bisect" / "journal")
+    ran = doit(over, "bisect", "--replay", str(log))
     assert ran.returncode == 3
     assert "is under way\n  hint: `doit bisect` goes on, --reset gives it up" in ran.stderr
-    assert journal.read(lab / "cache" / "bisect" / "journal") == before
-    said = doit(lab, "bisect", "--status")
+    assert journal.read(over / "cache" / "bisect" / "journal") == before
+    said = doit(over, "bisect", "--status")
     assert said.returncode == 1
     assert "left, about" in said.stdout
-    assert doit(lab, "bisect").returncode == 0
+    assert doit(over, "bisect").returncode == 0
 
 
 def test_a_commit_that_does_not_build_is_skipped_for_git(lab):
