@@ -31,6 +31,7 @@ from labtasks.builder import STRACE, Workspace
 from labtasks.error import UserError, say
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace_calls import Calls
 
 _WATCHERS = {"bpf": trace_bpf.parse, "strace": trace_strace.parse}
 
@@ -126,7 +127,8 @@ def _watched(tracer: str, space: Workspace, links: Mapping[str, str]) -> Trace |
 
     parse = _WATCHERS[tracer]
     steps = [
-        parse(log, src=src, obj=obj, cwd=src, links=known, interpreter=interpreter) for log in logs
+        parse(log, Calls(src=src, obj=obj, cwd=src, links=known, interpreter=interpreter))
+        for log in logs
     ]
     unseen = [p for step in steps for p in step.problems if p.startswith(trace_bpf.UNTRUE)]
     if unseen:
@@ -155,7 +157,6 @@ def _doors(*roots: str) -> dict[str, str]:
     above = {str(up) for root in roots for up in (Path(root), *Path(root).parents)} - {"/"}
     inside = tuple(f"{root}/" for root in roots)
     found = {}
-    apart = (namespace.ROOT, "/dev", "/proc", "/sys")
     apart = (namespace.ROOT, "/dev", "/proc", "/sys")
     tops = [item for item in _scan("/") if item.path not in apart]
     for item in (*tops, *(below for top in tops for below in _scan(top.path))):
