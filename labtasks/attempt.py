@@ -18,6 +18,7 @@ from labtasks import (
     digest,
     doubt,
     failure,
+    globs,
     guest_tools,
     identity,
     key,
@@ -193,8 +194,7 @@ class Attempt:
             return None
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
-        trees = space.trees
-        under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
+        under = layer.merged(self.store.layers, space.trees.objects)
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
         links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
         tree = self.want.commit.tree
@@ -284,7 +284,7 @@ def content_digest(
     files: dict[str, Entry], outputs: tuple[str, ...], volatile: tuple[str, ...]
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
-    return layer.content_digest(files, layer.matcher(outputs, volatile))
+    return layer.content_digest(files, globs.matcher(outputs, volatile))
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

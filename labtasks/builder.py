@@ -43,6 +43,9 @@ every processor has every call.
 """
 
 
+REMOVE = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
+"""Shell text that removes files and links, and leaves folders alone."""
+
 _COARSE = 10**8
 """Nanoseconds by which a file system's clock may be behind the system's."""
 
@@ -63,9 +66,14 @@ class Trees:
     """Seconds since 1970 of the newest object: what is touched must be younger."""
 
     @property
+    def objects(self) -> tuple[LayerId, ...]:
+        """Every layer of objects that it starts from, newest first."""
+        return (*self.obj, *self.flat, *self.below)
+
+    @property
     def uses(self) -> tuple[LayerId, ...]:
         """Every layer that must stay while this is built."""
-        return (*self.src, *self.obj, *self.flat, *self.below)
+        return (*self.src, *self.objects)
 
 
 @dataclass(slots=True, kw_only=True)

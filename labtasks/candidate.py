@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from labtasks import git_objects, layer, source
+from labtasks import git_objects, globs, layer, source
 from labtasks.digest import Digest
 from labtasks.error import UserError
 from labtasks.git_objects import TreeId
@@ -199,7 +199,7 @@ def _weigh(
         moved = trace.touched(unseen, gone, new)
         stale = written(trace, trace.downstream(moved), in_tree=lab.recipe.in_tree)
         if part.checks_commands == "no":
-            harmless = layer.matcher(part.no_rules)
+            harmless = globs.matcher(part.no_rules)
             changed = (c for c in (*changes, *obj) if not harmless(c[1].removeprefix("src/")))
             commands = tuple(_rules(trace, changed))
     return Candidate(

@@ -29,6 +29,7 @@ from labtasks import (
 )
 from labtasks.builder import STRACE, Workspace
 from labtasks.error import UserError, say
+from labtasks.globs import matcher
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
 from labtasks.trace_calls import Calls
@@ -109,7 +110,7 @@ def collect(
         found = trace_depend.parse(
             _texts(space, part.depends), src=src, obj=obj, links=links, exists=tree.__contains__
         )
-        unseen = layer.matcher(part.unseen)
+        unseen = matcher(part.unseen)
         reads = frozenset(p for p in tree if unseen(p.removeprefix("src/")))
         listed = frozenset(path.rpartition("/")[0] for path in reads)
         return found.united(Trace({DRIVER: Job(reads=reads, listed=listed, rules=reads)}))
@@ -179,7 +180,7 @@ def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]
     """Name below the object tree, and text, of the files that match and that the steps wrote: the
     records of a world's jobs are not a kernel's.
     """
-    wanted = layer.matcher(globs)
+    wanted = matcher(globs)
     root = space.objects(globs)
     for path, _ in layer.walk(root):
         if wanted(path) and (root / path).is_file() and space.wrote(path):
