@@ -89,6 +89,11 @@ class Lab:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
         return self.settings.vm or {"test": Vm()}
 
+    @property
+    def key_file(self) -> Path:
+        """The private key with which it enters its machines."""
+        return self.cache / "vm" / "id_ed25519"
+
     @cached_property
     def script(self) -> str:
         """The text of the person's test script, "" without one. Raises UserError."""
