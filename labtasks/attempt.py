@@ -225,18 +225,10 @@ class Attempt:
         """Publish what was built. What it read outside its declared inputs joins its key."""
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
-        notes = list(self.notes)
-        if built.strays:
-            notes.append(
-                f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
-            )
-        if built.seen:
-            new = self._widened(built.seen)
-            if new:
-                notes.append(
-                    f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
-                )
-                want = key.wanted(lab, want.kind, want.commit, want.world)
+        new = self._widened(built.seen) if built.seen else []
+        if new:
+            want = key.wanted(lab, want.kind, want.commit, want.world)
+        notes = [*self.notes, *_notes(built, new)]
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")
         jobs = built.seen.count if built.seen else 0
@@ -278,6 +270,14 @@ class Attempt:
         return widened.widen(
             self.lab, self.want.kind, self.want.commit, sources(seen.reads), looked_for
         )
+
+
+def _notes(built: Built, new: list[str]) -> Iterator[str]:
+    """What a build did that it need not; `new` are the inputs that it was the first to read."""
+    if built.strays:
+        yield f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
+    if new:
+        yield f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
 
 
 def content_digest(

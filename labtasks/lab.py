@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from labtasks import config, namespace
 from labtasks.binding import Bound, Places, bind
 from labtasks.error import UserError
@@ -135,6 +137,14 @@ class Lab:
             hint = f"{config.nearest(builder, names)}; a [vm.<name>] with an image can build"
             raise UserError(f"no builder is called {builder!r}", hint=f"{hint}, any [ssh.<name>]")
         settings = config.changed(self.settings, builder=ways[builder])
+        return Lab(directory=self.directory, settings=settings)
+
+    def tested_by(self, script: str) -> Lab:
+        """The same lab with another test script, a path; none for the lab's own."""
+        if not script:
+            return self
+        test = msgspec.structs.replace(self.settings.test, script=str(Path(script).absolute()))
+        settings = msgspec.structs.replace(self.settings, test=test)
         return Lab(directory=self.directory, settings=settings)
 
     def text(self, where: str, table: str) -> str:
