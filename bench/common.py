@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labtasks import lab as labs
+from labtasks import main
 
 DOIT = (sys.executable, "-m", "doit")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -67,12 +68,7 @@ def lab(directory: Path, text: str) -> Path:
     directory.mkdir(parents=True)
     shutil.copy(PROJECT / "labtasks" / "dodo.py", directory / "dodo.py")
     (directory / "lab.toml").write_text(text)
-    (directory / "doit.cfg").write_text(
-        "[GLOBAL]\nloader = labtasks\n[LOADER]\nlabtasks = labtasks.loader:Loader\n"
-        "[COMMAND]\nexplain = labtasks.commands:Explain\nverify = labtasks.commands:Verify\n"
-        "bisect = labtasks.bisect_command:Bisect\nstatus = labtasks.care:Status\n"
-        "gc = labtasks.care:Gc\n"
-    )
+    (directory / "doit.cfg").write_text(main.DOIT_CFG)
     return directory
 
 

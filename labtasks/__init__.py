@@ -16,7 +16,8 @@ The rooms, in the order in which a commit passes through them; each knows nothin
     gitlog progress journal        what a bisect has found so far, and git's format for it
     prospect                       how long it will still go on
     trace trace_*                  what a build read, by whichever tracer there is
-    layer manifest locks store     file trees stacked on one another, and sealed artifacts of them
+    globs layer manifest locks store
+                                   file trees stacked on one another, and sealed artifacts of them
     source abi                     a commit's files; what a kernel and a world must agree on
     candidate reuse                how much work may be skipped: the ladder, the cheapest base
     namespace processor bpf recorder builder overlay lane workspace tracing

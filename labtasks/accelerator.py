@@ -125,17 +125,15 @@ def find(arch: Arch) -> Accelerator:
     if wanted == "tcg":
         return wanted
     binary = process.which(qemu.binary(arch))
-    info = Path(binary).stat()
-    about = [wanted, platform.node(), platform.release(), info.st_mtime_ns, info.st_size]
+    about = [wanted, platform.node(), platform.release(), *memory.stamp(Path(binary))]
     known = memory.recall(_MEMORY)
     entry = known.get(binary)
     if isinstance(entry, dict) and entry.get("about") == about and _still_true(entry):
         return cast("Accelerator", entry["accelerator"])
     proof = prove(binary, arch, wanted)
     found: Accelerator = wanted if proof.works else "tcg"
-    version = process.query([binary, "--version"]).text.partition("\n")[0]
     entry = {
-        "about": about, "accelerator": found, "version": version, "when": time.time(),
+        "about": about, "accelerator": found, "version": version(arch), "when": time.time(),
         "said": proof.said,
     }  # fmt: skip
     memory.remember(_MEMORY, {**known, binary: entry})

@@ -18,6 +18,7 @@ from labtasks import (
     digest,
     doubt,
     failure,
+    globs,
     guest_tools,
     identity,
     key,
@@ -194,8 +195,7 @@ class Attempt:
             return None
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
-        trees = space.trees
-        under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
+        under = layer.merged(self.store.layers, space.trees.objects)
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
         objects = "src" if lab.recipe.in_tree else "obj"
         links |= {f"{objects}/{path}": e.digest for path, e in under.items() if e.type == "l"}
@@ -227,18 +227,10 @@ class Attempt:
         """Publish what was built. What it read outside its declared inputs joins its key."""
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
-        notes = list(self.notes)
-        if built.strays:
-            notes.append(
-                f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
-            )
-        if built.seen:
-            new = self._widened(built.seen)
-            if new:
-                notes.append(
-                    f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
-                )
-                want = key.wanted(lab, want.kind, want.commit, want.world)
+        new = self._widened(built.seen) if built.seen else []
+        if new:
+            want = key.wanted(lab, want.kind, want.commit, want.world)
+        notes = [*self.notes, *_notes(built, new)]
         for note in notes[len(self.notes) :]:
             say(f"{want.name}: note: {note}")
         jobs = built.seen.count if built.seen else 0
@@ -282,11 +274,19 @@ class Attempt:
         )
 
 
+def _notes(built: Built, new: list[str]) -> Iterator[str]:
+    """What a build did that it need not; `new` are the inputs that it was the first to read."""
+    if built.strays:
+        yield f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
+    if new:
+        yield f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
+
+
 def content_digest(
     files: dict[str, Entry], outputs: tuple[str, ...], volatile: tuple[str, ...]
 ) -> digest.Digest:
     """The digest of an object tree's outputs."""
-    return layer.content_digest(files, layer.matcher(outputs, volatile))
+    return layer.content_digest(files, globs.matcher(outputs, volatile))
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

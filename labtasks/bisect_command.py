@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,9 @@ from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
 from labtasks.search import Verdict
 from labtasks.tasks import Session, request
+
+if TYPE_CHECKING:
+    from labtasks.hunt import Hunt
 
 _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("good", "good", list, [], "a commit that is good (several may be given)"),
@@ -111,6 +114,8 @@ def _terms(found: State) -> tuple[str, ...]:
 
 def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
     """Write a start, unless it is the one that is under way. Raises UserError."""
+    from labtasks.series import Decider  # noqa: PLC0415
+
     if not (options["good"] and options["bad"]):
         raise UserError(
             "a bisect needs both ends", hint="doit bisect --good REF --bad REF [--vm VM]"
@@ -145,8 +150,8 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
             f"{options['bad']} is an ancestor of a good commit: nothing between them",
             hint="are good and bad the right way round? --fixed looks for what mended a failure",
         )
-    _repeats(start)
-    _ = _with_test(session.lab, start.test).script  # refused now, if it is not there
+    Decider.of(start)
+    _ = session.lab.tested_by(start.test).script  # refused now, if it is not there
     journal.add(start)
 
 
@@ -207,16 +212,12 @@ def _refuse_contradiction(lab: Lab, journal: Journal, told: Told) -> None:
             f"{told.commit[:12]} is not among the commits of this search",
             hint=f"{begin.goods[0][:12]}..{begin.bad[:12]} are",
         )
-    decider = Decider(terms=begin.terms, repeats=_repeats(begin))
+    decider = Decider.of(begin)
     decider.search(state([*journal.events, told]), graph.graph(parents))
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
     from labtasks import news, record, report  # noqa: PLC0415
-    from labtasks.ahead import Ahead  # noqa: PLC0415
-    from labtasks.hunt import Hunt  # noqa: PLC0415
-    from labtasks.probe import Prober  # noqa: PLC0415
-    from labtasks.series import Decider  # noqa: PLC0415
 
     begin = journal.state.begun()
     if journal.state.end:
@@ -224,25 +225,8 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
             f"the bisect has ended: {journal.state.end.reason}",
             hint="`doit bisect --good REF --bad REF` begins another",
         )
-    lab = _with_test(_built_as_begun(session, begin), begin.test)
-    world = begin.options.get("world") or lab.settings.world or begin.goods[0]
-    prober = Prober(
-        lab=lab,
-        store=session.store,
-        vm=begin.vm,
-        request=request(session),
-        world=session.world_of(world),
-    )
-    hunt = Hunt(
-        lab=lab,
-        store=session.store,
-        journal=journal,
-        prober=prober,
-        decider=Decider(terms=begin.terms, repeats=_repeats(begin)),
-        prove=not options["no_proof"],
-        revert=options["revert"],
-        ahead=Ahead(prober=prober) if options["process"] > 1 else None,
-    )
+    hunt = _case(session, journal, options)
+    lab = hunt.lab
     what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"
     hunt.view.title = f"{what.removeprefix('doit ')} on {begin.vm}"
     with news.of_work(what, lab.directory, lab.settings.notify) as matters:
@@ -258,24 +242,33 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
     return Code.DONE if len(found.culprits) == 1 else Code.NO
 
 
-def _repeats(begin: Start) -> int:
-    """How many runs must be good, 0 for auto. Raises UserError."""
-    text = begin.options.get("repeats") or "1"
-    if text == "auto" and begin.options.get("ends") == "believed":
-        raise UserError(
-            "--repeats auto and --trust-ends: how often it fails is learned from the bad end",
-            hint="say how many runs must pass, or leave --trust-ends out",
-        )
-    if text == "auto" and begin.fixed:
-        raise UserError(
-            "--repeats auto and --fixed: what mends a rare failure shows in passes alone",
-            hint="say how many runs must pass: --repeats 10",
-        )
-    if text == "auto":
-        return 0
-    if not text.isdecimal() or not int(text):
-        raise UserError(f"--repeats {text}", hint="a number of runs, or auto")
-    return int(text)
+def _case(session: Session, journal: Journal, options: Any) -> Hunt:
+    """The bisect under way, ready to go on."""
+    from labtasks.ahead import Ahead  # noqa: PLC0415
+    from labtasks.hunt import Hunt  # noqa: PLC0415
+    from labtasks.probe import Prober  # noqa: PLC0415
+    from labtasks.series import Decider  # noqa: PLC0415
+
+    begin = journal.state.begun()
+    lab = _built_as_begun(session, begin).tested_by(begin.test)
+    world = begin.options.get("world") or lab.settings.world or begin.goods[0]
+    prober = Prober(
+        lab=lab,
+        store=session.store,
+        vm=begin.vm,
+        request=request(session),
+        world=session.world_of(world),
+    )
+    return Hunt(
+        lab=lab,
+        store=session.store,
+        journal=journal,
+        prober=prober,
+        decider=Decider.of(begin),
+        prove=not options["no_proof"],
+        revert=options["revert"],
+        ahead=Ahead(prober=prober) if options["process"] > 1 else None,
+    )
 
 
 def _built_as_begun(session: Session, begin: Start) -> Lab:
@@ -290,12 +283,3 @@ def _built_as_begun(session: Session, begin: Start) -> Lab:
         return lab
     say(f"bisect: {began} builds, as when it began; builder={lab.builder_name} would change that")
     return lab.built_by(began)
-
-
-def _with_test(lab: Lab, script: str) -> Lab:
-    """The lab with another test script."""
-    if not script:
-        return lab
-    replace = msgspec.structs.replace
-    test = replace(lab.settings.test, script=str(Path(script).absolute()))
-    return Lab(directory=lab.directory, settings=replace(lab.settings, test=test))

@@ -43,6 +43,9 @@ every processor has every call.
 """
 
 
+REMOVE = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
+"""Shell text that removes files and links, and leaves folders alone."""
+
 _COARSE = 10**8
 """Nanoseconds by which a file system's clock may be behind the system's."""
 
@@ -65,9 +68,14 @@ class Trees:
     """Small texts beside the trees, by name: of the recipe's and the lab's, those of this part."""
 
     @property
+    def objects(self) -> tuple[LayerId, ...]:
+        """Every layer of objects that it starts from, newest first."""
+        return (*self.obj, *self.flat, *self.below)
+
+    @property
     def uses(self) -> tuple[LayerId, ...]:
         """Every layer that must stay while this is built."""
-        return (*self.src, *self.obj, *self.flat, *self.below)
+        return (*self.src, *self.objects)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from labtasks import git_objects, layer, source
+from labtasks import git_objects, globs, layer, source
 from labtasks.digest import Digest
 from labtasks.error import UserError
 from labtasks.git_objects import TreeId
@@ -160,48 +160,21 @@ def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
 
 
 def _weigh(
-    lab: Lab,
-    store: Store,
-    want: Wanted,
-    near: _Near,
-    below: Below | None,
+    lab: Lab, store: Store, want: Wanted, near: _Near, below: Below | None
 ) -> Candidate | None:
     """What stands between an artifact and what is wanted; None where it cannot be built on."""
-    part = lab.recipe.parts[want.kind]
     manifest, diff = near.manifest, near.diff
-    old_tree, new_tree = TreeId(manifest.built_from), want.commit.tree
     if source.rules_changed(diff):
         return None
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
-    vanished, appeared = source.directories(lab.repository, diff, old_tree, new_tree)
-    trace = store.trace(manifest)
     obj = [] if want.kind == "install" else _below_changes(store, manifest, below)
     hidden = [path.removeprefix("obj/") for _, path in obj]
     if lab.recipe.in_tree:
         hidden += [c.path for c in diff]
     if hidden and _hides(store, manifest, hidden):
         return None
-    touched = None
-    below_seen = bool(obj)
-    stale: tuple[str, ...] = ()
-    commands: tuple[str, ...] = () if part.checks_commands == "yes" else ("(there is no trace)",)
-    if trace:
-        gone = frozenset(f"src/{p}" for p in vanished)
-        new = frozenset(f"src/{p}" for p in appeared)
-        touched = trace.touched([*changes, *obj], gone, new)
-        below_seen = bool(trace.touched(obj, gone, new)) or (
-            bool(obj) and (manifest.tracer == "depend" or bool(trace.problems))
-        )
-        if obj and manifest.tracer == "depend":  # compilers do not tell which objects were used
-            touched.setdefault(DRIVER, ("obj/ of the world",))
-        links = {f"src/{c.path}" for c in diff if c.status == "T" or c.mode == "120000"}
-        unseen = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
-        moved = trace.touched(unseen, gone, new)
-        stale = written(trace, trace.downstream(moved), in_tree=lab.recipe.in_tree)
-        if part.checks_commands == "no":
-            harmless = layer.matcher(part.no_rules)
-            changed = (c for c in (*changes, *obj) if not harmless(c[1].removeprefix("src/")))
-            commands = tuple(_rules(trace, changed))
+    trace = store.trace(manifest)
+    seen = _seen(lab, want, near, trace, changes, obj)
     return Candidate(
         manifest=manifest,
         trace=trace,
@@ -210,10 +183,58 @@ def _weigh(
         changed_obj=tuple(p.removeprefix("obj/") for status, p in obj if status != "D"),
         added_to_listed=frozenset(_listed_by_make(trace, changes)) if trace else frozenset(),
         removed_src=frozenset(path for status, path in changes if status == "D"),
-        same_inputs=near.same_trees and not below_seen,
-        stale=stale,
-        commands=commands,
+        same_inputs=near.same_trees and not seen.below,
+        stale=seen.stale,
+        commands=seen.commands,
+        touched=seen.touched,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What of the changes a build saw; `below`: some in what it was built on. See Candidate."""
+
+    below: bool
+    touched: dict[str, tuple[str, ...]] | None = None
+    stale: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+def _seen(
+    lab: Lab,
+    want: Wanted,
+    near: _Near,
+    trace: Trace | None,
+    changes: list[Change],
+    obj: list[Change],
+) -> _Seen:
+    """By its trace: `changes` of sources, `obj` of what lies below. Without one, all may have been
+    seen.
+    """
+    part, manifest = lab.recipe.parts[want.kind], near.manifest
+    plain = part.checks_commands == "no"  # make does not compare commands
+    if trace is None:
+        return _Seen(below=bool(obj), commands=("(there is no trace)",) if plain else ())
+    vanished, appeared = source.directories(
+        lab.repository, near.diff, TreeId(manifest.built_from), want.commit.tree
+    )
+    gone = frozenset(f"src/{p}" for p in vanished)
+    new = frozenset(f"src/{p}" for p in appeared)
+    touched = trace.touched([*changes, *obj], gone, new)
+    unsure = manifest.tracer == "depend" or bool(trace.problems)
+    below = bool(trace.touched(obj, gone, new)) or (bool(obj) and unsure)
+    if obj and manifest.tracer == "depend":  # compilers do not tell which objects were used
+        touched.setdefault(DRIVER, ("obj/ of the world",))
+    links = {f"src/{c.path}" for c in near.diff if c.status == "T" or c.mode == "120000"}
+    unnoticed = [c for c in (*changes, *obj) if c[0] in "AD" or c[1] in links]
+    moved = trace.touched(unnoticed, gone, new)
+    harmless = globs.matcher(part.no_rules)
+    rules = (c for c in (*changes, *obj) if plain and not harmless(c[1].removeprefix("src/")))
+    return _Seen(
+        below=below,
         touched=touched,
+        stale=written(trace, trace.downstream(moved), in_tree=lab.recipe.in_tree),
+        commands=tuple(_rules(trace, rules)),
     )
 
 

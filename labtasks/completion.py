@@ -30,7 +30,6 @@ _COMMITS = 200
 """How many of the newest are offered by their ids."""
 
 _BY_HAND = ("good", "bad", "skip")
-_SWITCHES = ("retry", "force", "echo")
 _SAFE = re.compile(r"[\w./@+-]+")
 """Names that mean nothing else to a shell: git allows nearly everything in a branch's name."""
 
@@ -213,7 +212,7 @@ def _values(word: str, names: Names) -> Iterable[str]:
         return (f"{key}={ref}" for ref in ("image", "own", *names.refs(typed)))
     if key == "builder":
         return (f"{key}={one}" for one in names.builders)
-    return (f"{key}={one}" for one in ("yes", "no") if key in _SWITCHES)
+    return (f"{key}={one}" for one in ("yes", "no") if key in kinds.SWITCHES)
 
 
 def _tasks(word: str, allowed: Iterable[str], names: Names) -> Iterable[str]:

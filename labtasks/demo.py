@@ -1,7 +1,7 @@
 """The demo OS's history: from files of this package to a git repository.
 
-``demo_os/base`` is the tree of the first commit. Each file of ``demo_os/changes`` is one
-commit after it: a few header lines, the text of its message, and a patch for ``git apply``.
+`demo_os/base` is the tree of the first commit. Each file of `demo_os/changes` is one
+commit after it: a few header lines, the text of its message, and a patch for `git apply`.
 Names, dates and messages are all in there, so the commits have the same ids everywhere.
 
 It does not know how the OS is built, booted or judged: that is the recipe's business. What a
@@ -11,7 +11,6 @@ into the commit nor near it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from labtasks import process
 from labtasks.error import UserError
+from labtasks.git_objects import NEUTRAL
 
 DATA = Path(__file__).parent / "demo_os"
 BASE = DATA / "base"
@@ -109,12 +109,7 @@ def run_git(args: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     The one place of this module that starts a process.
     """
     settings = [word for name, value in GIT_SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    neutral = {
-        "HOME": str(cwd),
-        "TZ": "UTC",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-    }
+    neutral = {**NEUTRAL, "HOME": str(cwd), "TZ": "UTC"}
     done = process.query(["git", *settings, *args], cwd=cwd, env={**neutral, **env})
     if done.code != 0:
         raise UserError(f"git {' '.join(args)}: {done.error.strip()}", hint="is git 2.28 or newer?")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from labtasks import layer, trace_depend
+from labtasks import globs, layer, trace_depend
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
 from labtasks.error import BuildError, UserError, printable
@@ -40,14 +40,13 @@ def refuse_altered(
             return None
         return [p.removeprefix(prefix) for p in reads if p.startswith(prefix)]
 
-    objects = (*trees.obj, *trees.flat, *trees.below)
     sources = below("src/")
     if within and "." not in within:
         tops = tuple(f"{path}/" for path in within)
         every = (e.path for name in trees.src for e in layer.entries(store.layers, name))
         sources = [path for path in every if f"{path}/".startswith(tops)]
     bad = layer.altered(store.layers, trees.src, sources)
-    bad += layer.altered(store.layers, objects, None if in_tree else below("obj/"))
+    bad += layer.altered(store.layers, trees.objects, None if in_tree else below("obj/"))
     if bad:
         owners = store.owners(bad[0].split("/")[0])
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -63,17 +62,15 @@ def refuse_new_rules(
     """A makefile that the build itself made came out another one: what older rules made may be
     wrong now. Raises BuildError.
     """
-    trees = space.trees
-    stack = (*trees.obj, *trees.flat, *trees.below)
     rules = {p.partition("/")[2] for p in trace.rules}
     written = {e.path: e for e in entries if e.type == "f"}
     made = [written[path] for path in written.keys() & rules]
     root = space.places().obj
-    harmless = layer.matcher((*part.depends, *part.volatile))
+    harmless = globs.matcher((*part.depends, *part.volatile))
     for entry, before in _differing(store, space, made):
         if harmless(entry.path):
             continue
-        old = layer.find(store.layers, stack, entry.path) if before else None
+        old = layer.find(store.layers, space.trees.objects, entry.path) if before else None
         new = space.scratch / "layer" / "t" / entry.path
         if _no_makefile(new) and (old is None or _no_makefile(old)):
             continue
@@ -85,9 +82,7 @@ def _differing(
     store: Store, space: Workspace, made: Collection[Entry]
 ) -> Iterator[tuple[Entry, bool]]:
     """Those of the files just made that are not as before, and whether they were there at all."""
-    trees = space.trees
-    stack = (*trees.obj, *trees.flat, *trees.below)
-    under = layer.merged(store.layers, stack) if made else {}
+    under = layer.merged(store.layers, space.trees.objects) if made else {}
     for entry in made:
         before = under.get(entry.path)
         if before is None or before.digest != entry.digest:

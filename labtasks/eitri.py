@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labtasks import config, signals
-from labtasks.error import Code, LabError, UserError
+from labtasks import config, kinds, signals
+from labtasks.error import INTERRUPTED, Code, LabError, UserError
 from labtasks.git import Commit
 from labtasks.key import Wanted
 from labtasks.lab import load
@@ -47,7 +47,7 @@ slashes or without, VM is the machine it is installed for.
 
 _SHAPE = {"eitri": "BUILDER/REF", "brokkr": "BUILDER/REF/VM"}
 _EXAMPLE = {"eitri": "eitri local/HEAD", "brokkr": "brokkr local/HEAD/test"}
-_OPTIONS = ("world", "retry", "force", "echo")
+_OPTIONS = ("world", *kinds.SWITCHES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def main(name: str, words: Sequence[str]) -> int:
         sys.stderr.write(f"ERROR: {error}\n")
         return Code.REFUSED
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: what was under way is gone, what was sealed stays\n")
+        sys.stderr.write(INTERRUPTED)
         sys.stdout.write(table(rows))
         return Code.INTERRUPTED
     sys.stdout.write(table(rows))

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labtasks import machine, process, qmp, ssh, vm_files
+from labtasks import machine, process, qmp, ssh
 from labtasks.console import clean
 from labtasks.error import InfraError
 from labtasks.events import EventName
@@ -57,7 +57,7 @@ class _Running(Tester):
         login = self.lab.recipe.ssh
         seed: tuple[Drive, ...] = ()
         if login and login.seed:
-            public = ssh.public(vm_files.key_file(self.lab)).read_text(encoding="utf-8")
+            public = ssh.public(self.lab.key_file).read_text(encoding="utf-8")
             for name, text in machine.seed_files(self.vm, login.user, public).items():
                 (self.folder / "seed").mkdir(exist_ok=True)
                 (self.folder / "seed" / name).write_text(text, encoding="utf-8")
@@ -114,7 +114,7 @@ class _Running(Tester):
             return None
         return Remote(
             name=self.vm, user=login.user, host="127.0.0.1", port=self._ports.get(login.port, 0),
-            key=vm_files.key_file(self.lab), known_hosts=self.folder / "known_hosts",
+            key=self.lab.key_file, known_hosts=self.folder / "known_hosts",
         )  # fmt: skip
 
     def end(self, watch: Watch) -> None:

@@ -23,6 +23,10 @@ class Code(enum.IntEnum):
     INTERRUPTED = 130
 
 
+INTERRUPTED = "\ninterrupted: what was under way is gone, what was sealed stays\n"
+"""What a person is told who pressed Ctrl-C."""
+
+
 def printable(name: str) -> str:
     """A file's name for a person to read: what is not UTF-8 in it becomes an escape."""
     return name.encode(errors="backslashreplace").decode()

@@ -22,7 +22,7 @@ TreeId = NewType("TreeId", str)
 _FULL = 1 << 20
 """Free bytes below which a disk counts as full."""
 
-_NEUTRAL = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+NEUTRAL = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 """No setting of this person or machine decides what is checked out."""
 
 _PARALLEL = ("checkout.workers=0", "checkout.thresholdForParallelism=200")
@@ -70,7 +70,7 @@ class Objects:
         self, *args: str, data: bytes = b"", env: dict[str, str] | None = None
     ) -> process.Answer:
         argv = ["git", f"--git-dir={self.git_dir}", *args]
-        return process.query(argv, data=data, env={**_NEUTRAL, **(env or {})})
+        return process.query(argv, data=data, env={**NEUTRAL, **(env or {})})
 
     def _git(self, *args: str, data: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         answer = self._ask(*args, data=data, env=env)
@@ -118,7 +118,7 @@ class Objects:
             return self._git("cat-file", "--batch-check", "-z", data=asked)
         if self._objects_of is None or not self._objects_of.ours:
             argv = ["git", f"--git-dir={self.git_dir}", "cat-file", "--batch-check"]
-            self._objects_of = process.Dialogue(argv, _NEUTRAL)
+            self._objects_of = process.Dialogue(argv, NEUTRAL)
         answers = self._objects_of.ask(names)
         if len(answers) < len(names):  # it died: by asking once more we hear why
             self._objects_of = None

@@ -20,8 +20,9 @@ import msgspec
 
 from labtasks import layer, listing, parcel, ssh
 from labtasks.binding import Places
-from labtasks.builder import Workspace
+from labtasks.builder import REMOVE, Workspace
 from labtasks.error import InfraError, UserError
+from labtasks.globs import matcher
 from labtasks.layer import Entry, LayerId
 from labtasks.site import Site
 from labtasks.supervisor import Ended
@@ -83,7 +84,7 @@ class Guest(Workspace):
         base = self._base()
         self._open(base[0] if base else None)
         trees, places = self.trees, self.places()
-        whole = (*trees.obj, *trees.flat, *trees.below)
+        whole = trees.objects
         parcel.send(
             self.site,
             [
@@ -170,8 +171,7 @@ class Guest(Workspace):
 
     def remove(self, paths: Sequence[str], log: Path) -> None:
         del log
-        one = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
-        self._each(f"sh -c {shlex.quote(one)} sh", self.places().obj, paths)
+        self._each(f"sh -c {shlex.quote(REMOVE)} sh", self.places().obj, paths)
 
     def inside(self, argv: Sequence[str], cwd: str) -> tuple[Sequence[str], Path]:
         text = ssh.scrubbed(argv, self.environment(), cwd)
@@ -216,7 +216,7 @@ class Guest(Workspace):
     def objects(self, globs: tuple[str, ...] = ("**",)) -> Path:
         into = self.scratch / "objects"
         layer.remove(into)
-        wanted = layer.matcher(globs)
+        wanted = matcher(globs)
         now = self._listed(self.places().obj)
         written = (p for p, fact in now.items() if _changed(self._before.get(p), fact))
         found = [path for path in written if now[path][0] == "f" and wanted(path)]
@@ -236,10 +236,7 @@ class Guest(Workspace):
             p for p in self._before
             if p not in now and (kinds.get(str(Path(p).parent)) == "d" or "/" not in p)
         ]  # fmt: skip
-        for path in gone:
-            (folder / "t" / path).parent.mkdir(parents=True, exist_ok=True)
-            layer.whiteout(folder / "t" / path)
-        found += [Entry(path, "w", 0, 0, "", 0, 0) for path in gone]
+        found += layer.whiteouts(folder / "t", gone)
         layer.write_entries(folder, found)
         self._detach()
         return found

@@ -2,8 +2,7 @@
 
 mmdebstrap makes the tree, the files in `images/debian` make of it what QEMU boots by itself: a
 root disk, a kernel, and an initial RAM disk of a few megabytes. No systemd: it is up in seconds,
-emulated too. Knows nothing of labs; it prints the lines for a
-lab.toml.
+emulated too. Knows nothing of labs; it prints the lines for a lab.toml.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can stand before a task's first colon.
+"""What can stand before a task's first colon, and before the = of a word for it.
 
 Knows nothing of doit, so that a shell's TAB need not wait for it.
 """
@@ -16,3 +16,8 @@ TASKS = (*KINDS, *RUNS, *MACHINES)
 
 ON_A_VM = ("install", *RUNS)
 """Tasks whose name ends with a VM's."""
+
+SWITCHES = ("retry", "force", "echo")
+"""Words that are yes or no."""
+
+WORDS = ("world", "builder", *SWITCHES)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from labtasks import config, namespace
 from labtasks.binding import Bound, Places, bind
 from labtasks.error import UserError
@@ -89,6 +91,11 @@ class Lab:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
         return self.settings.vm or {"test": Vm()}
 
+    @property
+    def key_file(self) -> Path:
+        """The private key with which it enters its machines."""
+        return self.cache / "vm" / "id_ed25519"
+
     @cached_property
     def script(self) -> str:
         """The text of the person's test script, "" without one. Raises UserError."""
@@ -130,6 +137,14 @@ class Lab:
             hint = f"{config.nearest(builder, names)}; a [vm.<name>] with an image can build"
             raise UserError(f"no builder is called {builder!r}", hint=f"{hint}, any [ssh.<name>]")
         settings = config.changed(self.settings, builder=ways[builder])
+        return Lab(directory=self.directory, settings=settings)
+
+    def tested_by(self, script: str) -> Lab:
+        """The same lab with another test script, a path; none for the lab's own."""
+        if not script:
+            return self
+        test = msgspec.structs.replace(self.settings.test, script=str(Path(script).absolute()))
+        settings = msgspec.structs.replace(self.settings, test=test)
         return Lab(directory=self.directory, settings=settings)
 
     def text(self, where: str, table: str) -> str:

@@ -7,6 +7,7 @@ as compilers record them. Knows nothing of mounts.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +41,7 @@ class Copy(Workspace):
         layer.remove(src.parent)
         src.parent.mkdir(parents=True)
         layer.copy_out(self.layers, self.trees.src, src)
-        stack = (*self.trees.obj, *self.trees.flat, *self.trees.below)
-        layer.copy_out(self.layers, stack, obj)
+        layer.copy_out(self.layers, self.trees.objects, obj)
         (self.scratch / "files").rename(self.places().files)
         wait_past(self.trees.newest)
         self._before = self._under(obj)
@@ -98,7 +98,7 @@ class Copy(Workspace):
         now = dict(layer.walk(obj))
         for path, info in now.items():
             target = folder / "t" / path
-            if (info.st_mode & 0o170000) == 0o040000:
+            if stat.S_ISDIR(info.st_mode):
                 continue
             if self._before.get(path) != (info.st_size, info.st_mtime_ns):
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +106,7 @@ class Copy(Workspace):
         aged(folder / "t", self.begun)
         found = layer.scan(folder / "t")
         gone = [p for p in self._before if p not in now and str(Path(p).parent) in {*now, "."}]
-        for path in gone:
-            (folder / "t" / path).parent.mkdir(parents=True, exist_ok=True)
-            layer.whiteout(folder / "t" / path)
-        found += [Entry(path, "w", 0, 0, "", 0, 0) for path in gone]
+        found += layer.whiteouts(folder / "t", gone)
         layer.write_entries(folder, found)
         return found
 

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import sys
@@ -180,6 +179,16 @@ def whiteout(path: Path) -> None:
         os.mknod(path, stat.S_IFCHR | 0o000, os.makedev(0, 0))
 
 
+def whiteouts(tree: Path, paths: Iterable[str]) -> list[Entry]:
+    """Mark paths of a layer's tree as removed; their entries."""
+    found = []
+    for path in paths:
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        whiteout(tree / path)
+        found.append(Entry(path, "w", 0, 0, "", 0, 0))
+    return found
+
+
 def altered(layers: Path, stack: Iterable[LayerId], paths: Iterable[str] | None) -> list[str]:
     """Files of sealed layers (`paths`, or all) that are no longer what they were sealed as.
 
@@ -238,23 +247,6 @@ def content_digest(listing: Listing, wanted: Callable[[str], bool]) -> Digest:
         if wanted(path)
     ]
     return digest.of_bytes("\n".join(lines).encode(errors="surrogateescape"))
-
-
-@lru_cache(maxsize=64)
-def matcher(globs: tuple[str, ...], but: tuple[str, ...] = ()) -> Callable[[str], bool]:
-    """Whether a path matches one of `globs` and none of `but`. `**` crosses directories."""
-    yes, no = _pattern(globs), _pattern(but)
-    return lambda path: yes.fullmatch(path) is not None and no.fullmatch(path) is None
-
-
-def _pattern(globs: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_regex, globs)) or r"(?!)", re.DOTALL)
-
-
-def _regex(glob: str) -> str:
-    table = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
-    return "".join(table.get(token, re.escape(token)) for token in tokens)
 
 
 def copy_out(

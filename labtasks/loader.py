@@ -18,7 +18,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from labtasks import config, kinds, lab, signals, tasks
-from labtasks.error import Code, LabError, UserError
+from labtasks.error import INTERRUPTED, Code, LabError, UserError
 from labtasks.store import Store
 
 _HELP = {
@@ -150,17 +150,16 @@ def open_session(*, listing: bool = False, words: Mapping[str, str] | None = Non
     """The lab of the working directory, with the command line's `name=value` words."""
     if words is None:
         words = doit_cmd._CMDLINE_VARS or {}  # noqa: SLF001 (there is no getter for all)
-    switches = ("retry", "force", "echo")
-    known = ("world", "builder", *switches)
     for name, value in words.items():
-        if name not in known:
-            raise UserError(f"unknown word {name}={value}", hint=config.nearest(name, known))
-        if name in switches and value not in ("yes", "no"):
+        if name not in kinds.WORDS:
+            hint = config.nearest(name, kinds.WORDS)
+            raise UserError(f"unknown word {name}={value}", hint=hint)
+        if name in kinds.SWITCHES and value not in ("yes", "no"):
             raise UserError(f"{name}={value}", hint=f"{name}=yes or {name}=no")
     options = tasks.Options(
         world=words.get("world", ""),
         builder=words.get("builder", ""),
-        **{s: words.get(s) == "yes" for s in switches},
+        **{s: words.get(s) == "yes" for s in kinds.SWITCHES},
     )
     found = lab.load(Path.cwd(), builder=options.builder)
     return tasks.Session(lab=found, store=Store(found.cache), options=options, listing=listing)
@@ -169,6 +168,6 @@ def open_session(*, listing: bool = False, words: Mapping[str, str] | None = Non
 def calm(kind: type[BaseException], value: BaseException, trace: Any) -> None:
     """An interrupt is no defect: one line instead of a traceback."""
     if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("\ninterrupted: what was under way is gone, what was sealed stays\n")
+        sys.stderr.write(INTERRUPTED)
     else:
         sys.__excepthook__(kind, value, trace)

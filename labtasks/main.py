@@ -22,7 +22,7 @@ from labtasks.git import Repository
 from labtasks.machine import Vm
 from labtasks.settings import DEMO, FILE, Settings, Test
 
-_DOIT_CFG = """\
+DOIT_CFG = """\
 [GLOBAL]
 loader = labtasks
 
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plugins() -> dict[str, str]:
     """Commands of doit that a lab has, as "module:Class"."""
-    lines = _DOIT_CFG.partition("[COMMAND]\n")[2].splitlines()
+    lines = DOIT_CFG.partition("[COMMAND]\n")[2].splitlines()
     return dict(line.split(" = ") for line in lines)
 
 
@@ -139,7 +139,7 @@ def _init(directory: Path, repository: str, name: str) -> None:
     files = {
         FILE: "\n".join(_lab_toml(repository, name, directory)),
         "dodo.py": (Path(__file__).parent / "dodo.py").read_text(encoding="utf-8"),
-        "doit.cfg": _DOIT_CFG,
+        "doit.cfg": DOIT_CFG,
         ".gitignore": "/cache/\n/.doit.db*\n",
     }
     if repository != DEMO:

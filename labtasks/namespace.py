@@ -64,6 +64,14 @@ def argv(kind: Kind, mounts: Sequence[Mount], command: Sequence[str], *, cwd: st
     return [*user, "setpriv", "--pdeathsig", "KILL", *own, "sh", "-c", inner]
 
 
+def proof(kind: Kind) -> list[str]:
+    """The command line that proves a kind: in a folder with the folders a, b, up, work and the file
+    a/f it leaves a whiteout in up.
+    """
+    mount = Mount(at=f"{ROOT}/t", upper="up", lowers=("a", "b"), work="work")
+    return argv(kind, [mount], ["rm", "f"], cwd=f"{ROOT}/t")
+
+
 def kind_here(cache: Path) -> Kind:
     """How this host gives namespaces with overlays; proved once per kernel, then remembered."""
     if platform.system() != "Linux":
@@ -83,9 +91,7 @@ def _prove(cache: Path) -> Kind:
             for name in ("a", "b", "up", "work"):
                 (Path(scratch) / name).mkdir()
             (Path(scratch) / "a" / "f").touch()
-            mount = Mount(at=f"{ROOT}/t", upper="up", lowers=("a", "b"), work="work")
-            command = argv(kind, [mount], ["rm", "f"], cwd=f"{ROOT}/t")
-            worked = process.query(command, cwd=Path(scratch)).code == 0
+            worked = process.query(proof(kind), cwd=Path(scratch)).code == 0
             worked = worked and (Path(scratch) / "up" / "f").is_char_device()
             # a work folder left by the kernel has no permissions for anybody
             for left in (Path(scratch) / "work").glob("*"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from labtasks import layer, reuse, source
+from labtasks import globs, reuse, source
 from labtasks.git import Commit, CommitId
 from labtasks.git_objects import Change, TreeId
 from labtasks.lab import Lab
@@ -101,7 +101,7 @@ class Outlook:
             diff = self.lab.repository.diff(old, tree)
             jobs = len(self._jobs(trace, old, tree, diff))
             part = self.lab.recipe.parts[self.kind]
-            harmless = layer.matcher(part.no_rules)
+            harmless = globs.matcher(part.no_rules)
             anew = any(f"src/{c.path}" in trace.rules and not harmless(c.path) for c in diff)
             checks = part.checks_commands == "yes"
             known = self.fixed + self.rate * jobs if jobs else 0.0

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import layer, namespace, process
 from labtasks.binding import Places
-from labtasks.builder import Workspace, aged, wait_past
+from labtasks.builder import REMOVE, Workspace, aged, wait_past
 from labtasks.error import InfraError
 from labtasks.layer import Entry, LayerId
 from labtasks.namespace import Mount
@@ -47,8 +48,7 @@ class Overlay(Workspace):
         self._each("touch -h -c", src, trees.touch_src, log)
 
     def remove(self, paths: Sequence[str], log: Path) -> None:
-        one = 'for p; do [ -d "$p" ] && [ ! -L "$p" ] || rm -f "$p"; done'
-        self._each(f"sh -c {shlex.quote(one)}", self.places().obj, paths, log)
+        self._each(f"sh -c {shlex.quote(REMOVE)}", self.places().obj, paths, log)
 
     def _each(self, command: str, tree: str, paths: Sequence[str], log: Path) -> None:
         """Run a command on paths of a tree where the mounts are."""
@@ -137,7 +137,7 @@ class Overlay(Workspace):
         touched = {*self.trees.touch_src}
         return [
             path for path, info in layer.walk(self.scratch / "src")
-            if path not in touched and (info.st_mode & 0o170000) != 0o040000
+            if path not in touched and not stat.S_ISDIR(info.st_mode)
         ]  # fmt: skip
 
 

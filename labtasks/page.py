@@ -138,9 +138,8 @@ def _saves(found: Report) -> bool:
 
 
 def _proof(found: Report) -> str:
-    return f'<ul class="proofs">{"".join(_proved(found, p) for p in found.proofs)}</ul>' * bool(
-        found.proofs
-    )
+    items = "".join(_proved(found, proof) for proof in found.proofs)
+    return f'<ul class="proofs">{items}</ul>' if items else ""
 
 
 def _proved(found: Report, proof: Proof) -> str:

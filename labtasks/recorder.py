@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from labtasks import digest, memory, process, trace_bpf
 from labtasks.error import InfraError
+from labtasks.trace_calls import Calls
 
 _SOURCE = Path(__file__).with_name("trace_bpf.c")
 _NAME = b"LABTASKSS*NAME!"
@@ -196,7 +197,7 @@ def _prove(program: Path) -> None:
             with recorder.into(place / "log"):
                 words = [*recorder.words(place, str(place)), "cat", "read"]
                 process.query(words, env={"PATH": process.PATH}, cwd=place, timeout=10)
-            trace = trace_bpf.parse(place / "log", src=folder, obj=folder, cwd=str(place))
+            trace = trace_bpf.parse(place / "log", Calls(src=folder, obj=folder, cwd=str(place)))
     finally:
         recorder.close()
     if trace.problems or "src/read" not in trace.reads:

@@ -137,7 +137,7 @@ def reached(lab: Lab, name: str) -> RemoteFolder:
     """
     to, about = reach.remote(lab, name), lab.ssh(name)
     folder = about.folder.removeprefix("~/")
-    proofs = "".join(_proof(kind) for kind in _KINDS)
+    proofs = "".join(TRY.format(kind, shlex.join(namespace.proof(kind))) for kind in _KINDS)
     names = f"folder={shlex.quote(folder)}\nlab={_mark(lab, name)}\n"
     answer = ssh.query(to, shell(names + HELLO + proofs + 'echo "kind $kind"\n'), timeout=60)
     if answer.code:
@@ -180,11 +180,6 @@ def _kind(name: str, system: str, facts: dict[str, str]) -> Kind:
 
 
 _KINDS: Sequence[Kind] = ("root", "user")
-
-
-def _proof(kind: Kind) -> str:
-    mount = Mount(at=f"{ROOT}/t", upper="up", lowers=("a", "b"), work="work")
-    return TRY.format(kind, shlex.join(namespace.argv(kind, [mount], ["rm", "f"], cwd=f"{ROOT}/t")))
 
 
 def _mark(lab: Lab, name: str) -> str:

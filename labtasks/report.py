@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from labtasks.error import UserError
+from labtasks.error import UserError, printable
 from labtasks.words import bare, block, brief, count, cut, day, duration, percent, plain, short
 
 State = Literal["good", "bad", "skip", "folded", "cleared", "open", "culprit"]
@@ -150,7 +150,7 @@ def read(data: bytes) -> Report:
 
 def _text_only(value: object) -> object:
     if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
+        return printable(value)
     if isinstance(value, dict):
         return {key: _text_only(one) for key, one in value.items()}
     return [_text_only(one) for one in value] if isinstance(value, list | tuple) else value

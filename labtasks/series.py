@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from labtasks import flaky, search
+from labtasks.error import UserError
 from labtasks.flaky import Rates, Series
 from labtasks.git import CommitId
 from labtasks.graph import Graph
 from labtasks.judge import Outcome
 from labtasks.probe import Finding
-from labtasks.progress import State, Told
+from labtasks.progress import Start, State, Told
 from labtasks.search import Search, Terms, Verdict
 
 _NONE = Series()
@@ -40,6 +41,11 @@ class Decider:
     repeats: int = 1
     error: float = flaky.ERROR
     rates: Rates = field(default_factory=Rates)
+
+    @classmethod
+    def of(cls, begin: Start) -> Decider:
+        """What a bisect's start asks for. Raises UserError when that cannot be."""
+        return cls(terms=begin.terms, repeats=_repeats(begin))
 
     def decide(
         self, run: Callable[[int], Finding], *, bad_end: bool = False, begun: Series = _NONE
@@ -114,6 +120,26 @@ class Decider:
             return self._decided(series)
         self.learn(series)
         return flaky.calibrated(self.rates, self.error)
+
+
+def _repeats(begin: Start) -> int:
+    """How many runs must be good, 0 for auto. Raises UserError."""
+    text = begin.options.get("repeats") or "1"
+    if text == "auto" and begin.options.get("ends") == "believed":
+        raise UserError(
+            "--repeats auto and --trust-ends: how often it fails is learned from the bad end",
+            hint="say how many runs must pass, or leave --trust-ends out",
+        )
+    if text == "auto" and begin.fixed:
+        raise UserError(
+            "--repeats auto and --fixed: what mends a rare failure shows in passes alone",
+            hint="say how many runs must pass: --repeats 10",
+        )
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"--repeats {text}", hint="a number of runs, or auto")
+    return int(text)
 
 
 def _tested(state: State, place: Graph) -> dict[CommitId, Series]:

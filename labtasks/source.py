@@ -160,28 +160,21 @@ def _topmost(paths: set[str]) -> list[str]:
 
 def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
     """Give everything below `root` the one old time, and list it. Git's ids say what is in it."""
-    entries = []
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        with os.scandir(root / below) as listing:
-            items = sorted(listing, key=lambda item: item.name)
-        folders = []
-        for item in items:
-            path = f"{below}/{item.name}" if below else item.name
-            link = item.is_symlink()
-            if item.is_dir(follow_symlinks=False):
-                mode = stat.S_IMODE(item.stat(follow_symlinks=False).st_mode)
-                entries.append(Entry(path, "d", mode, 0, "", 0, 0))
-                folders.append(path)
-                continue
-            os.utime(item.path, ns=(EPOCH, EPOCH), follow_symlinks=False)
-            info = os.lstat(item.path)  # its time of change is known only now
-            content = os.readlink(item.path) if link else layer.GIT + blobs.get(path, "")
-            mode, size, changed = stat.S_IMODE(info.st_mode), info.st_size, info.st_ctime_ns
-            entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
-        os.utime(root / below, ns=(EPOCH, EPOCH))
-        pending.extend(reversed(folders))
+    entries, folders = [], [str(root)]
+    for path, info in layer.walk(root):
+        full, mode = f"{root}/{path}", stat.S_IMODE(info.st_mode)
+        if stat.S_ISDIR(info.st_mode):
+            entries.append(Entry(path, "d", mode, 0, "", 0, 0))
+            folders.append(full)
+            continue
+        os.utime(full, ns=(EPOCH, EPOCH), follow_symlinks=False)
+        changed = os.lstat(full).st_ctime_ns  # known only now
+        link = stat.S_ISLNK(info.st_mode)
+        content = os.readlink(full) if link else layer.GIT + blobs.get(path, "")
+        size = info.st_size
+        entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
+    for folder in folders:
+        os.utime(folder, ns=(EPOCH, EPOCH))
     return entries
 
 

@@ -27,7 +27,6 @@ from labtasks import (
     qemu,
     ssh,
     supervisor,
-    vm_files,
     way,
 )
 from labtasks.binding import late
@@ -179,7 +178,7 @@ class Testbed:
             "nonce": nonce if runner == "init" else secrets.token_hex(8),
             "sha": self.sha,
             "way": runner,
-            "key": str(ssh.public(vm_files.key_file(self.lab))),
+            "key": str(ssh.public(self.lab.key_file)),
             "jobs": str(self.lab.jobs),
         }
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
 from labtasks.trace import Trace
-from labtasks.trace_calls import CREAT, DIRECTORY, DRIVERS, TRUNC, WRONLY, Calls
+from labtasks.trace_calls import CREAT, DIRECTORY, TRUNC, WRONLY, Calls
 from labtasks.trace_jobs import Process
-from labtasks.trace_trees import Trees
 
 RECORD = Struct("<IIiiiI")
 """Process, call, two descriptors, what it returned, and what else it was given; then strings."""
@@ -68,24 +67,13 @@ _TWO_PATHS = _RENAME | _LINK | _SYMLINK
 _THREAD, _FS, _FILES = 1, 2, 4  # what a new process shares with its parent
 
 
-def parse(
-    log: str | os.PathLike[str] | bytes,
-    *,
-    src: str,
-    obj: str,
-    cwd: str,
-    drivers: Collection[str] = DRIVERS,
-    links: Mapping[str, str] | None = None,
-    interpreter: Callable[[str], str] = lambda _: "",
-) -> Trace:
-    """The trace of a build, as trace_strace.parse gives it of strace's log.
-
-    What the program could not see is in the trace's `problems`. Cost: about 1 s of processor
-    time per million records. Raises OSError when `log` cannot be read.
+def parse(log: str | os.PathLike[str] | bytes, calls: Calls) -> Trace:
+    """The trace of a build of which `calls` knows how it began. What the program could not see is
+    in its `problems`. Cost: about 1 s of processor time per million records. Raises OSError when
+    `log` cannot be read.
     """
-    reader = _Reader(Calls(Trees(src, obj, links), cwd, drivers, interpreter))
-    reader.read(log if isinstance(log, bytes) else Path(log).read_bytes())
-    return reader.calls.trace()
+    _Reader(calls).read(log if isinstance(log, bytes) else Path(log).read_bytes())
+    return calls.trace()
 
 
 def last(unseen: Sequence[int]) -> bytes:

@@ -5,20 +5,20 @@ which they ended; this keeps where each process is and what it holds open, and w
 
 Descriptors are followed only as far as *at calls and fchdir need them; nobody tells that one was
 closed. It knows nothing of makefiles: a job is a child of a process that runs one of the
-`drivers`, with all its descendants.
+_DRIVERS, with all its descendants.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from labtasks.trace import Trace
 from labtasks.trace_jobs import Process, jobs_of
 from labtasks.trace_trees import Trees
 
-DRIVERS = frozenset({"make", "gmake", "bmake", "fmake", "pmake", "ninja", "samu"})
+_DRIVERS = frozenset({b"make", b"gmake", b"bmake", b"fmake", b"pmake", b"ninja", b"samu"})
 
 GONE = frozenset({-2, -20})
 """Results that say that nothing is there: ENOENT, ENOTDIR."""
@@ -31,7 +31,7 @@ _MOST_INTERPRETERS = 5  # as in the kernel
 
 
 class Calls:
-    """Follows processes call by call.
+    """Follows a build's processes call by call.
 
     A path is absolute, as `absolute` makes it; a result is what the call returned, below zero
     the error's number. The owner counts `number` up, so that one call's is larger than an
@@ -40,21 +40,25 @@ class Calls:
 
     def __init__(
         self,
-        trees: Trees,
+        *,
+        src: str,
+        obj: str,
         cwd: str,
-        drivers: Collection[str],
-        interpreter: Callable[[str], str],
+        links: Mapping[str, str] | None = None,
+        interpreter: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """`interpreter` tells what the first line of an executed file (a trace path) names, for
-        no call shows it.
+        """Of a build that begins in `cwd` and sees its trees at `src` and `obj`.
+
+        `links`: symbolic links that were there before ("obj/x/machine" -> "/mnt/src/sys/...");
+        those made or read during the build are among the calls. `interpreter` tells what the first
+        line of an executed file (a trace path) names, for no call shows it.
         """
-        self.trees = trees
+        self.trees = Trees(src, obj, links)
         self.number = 0
         self.processes: list[Process] = []
         self.live: dict[int, Process] = {}
         self.problems: list[str] = []
         self._interpreter = cache(interpreter)
-        self._drivers = frozenset(name.encode() for name in drivers)
         self._cwd = os.fsencode(cwd) + b"/"
         self._links: dict[bytes, bytes] = {}  # those seen made or read
         self._doors = 0  # links made outside the trees that lead into one
@@ -155,7 +159,7 @@ class Calls:
         if result == 0:
             process.ran = True
             process.began = self.number
-            process.driver = path.rpartition(b"/")[2] in self._drivers
+            process.driver = path.rpartition(b"/")[2] in _DRIVERS
             self._interpreted(process, path)
 
     def _interpreted(self, process: Process, path: bytes) -> None:

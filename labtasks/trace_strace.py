@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,6 @@ from labtasks.trace_calls import (
     APPEND,
     CREAT,
     DIRECTORY,
-    DRIVERS,
     EXCL,
     PATH,
     RDWR,
@@ -33,7 +32,6 @@ from labtasks.trace_calls import (
     Calls,
 )
 from labtasks.trace_jobs import Process
-from labtasks.trace_trees import Trees
 
 _STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _FD = rb"((?:AT_FDCWD|\d+)(?:<[^>]*>)?)"  # with -y its path stands in angle brackets
@@ -69,24 +67,11 @@ _CHANGE = frozenset(
 )
 
 
-def parse(
-    log: str | os.PathLike[str] | Iterable[bytes],
-    *,
-    src: str,
-    obj: str,
-    cwd: str,
-    drivers: Collection[str] = DRIVERS,
-    links: Mapping[str, str] | None = None,
-    interpreter: Callable[[str], str] = lambda _: "",
-) -> Trace:
-    """The trace of a build that began in `cwd` and saw its trees at `src` and `obj`.
-
-    `links`: symbolic links that were there before ("obj/x/machine" -> "/mnt/src/sys/..."); those
-    made or read during the build are in the log. `interpreter` tells what the first line of an
-    executed file (a trace path) names, for no call shows it. Cost: 2 to 3 s of processor time per
-    million lines. Raises OSError when `log` cannot be read.
+def parse(log: str | os.PathLike[str] | Iterable[bytes], calls: Calls) -> Trace:
+    """The trace of a build of which `calls` knows how it began. Cost: 2 to 3 s of processor time
+    per million lines. Raises OSError when `log` cannot be read.
     """
-    reader = _Reader(Calls(Trees(src, obj, links), cwd, drivers, interpreter))
+    reader = _Reader(calls)
     with Path(log).open("rb") if isinstance(log, str | os.PathLike) else nullcontext(log) as lines:
         for line in lines:
             reader.read(line)

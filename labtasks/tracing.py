@@ -29,8 +29,10 @@ from labtasks import (
 )
 from labtasks.builder import STRACE, Workspace
 from labtasks.error import UserError, say
+from labtasks.globs import matcher
 from labtasks.recipe import Part
 from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace_calls import Calls
 
 _WATCHERS = {"bpf": trace_bpf.parse, "strace": trace_strace.parse}
 
@@ -108,7 +110,7 @@ def collect(
         found = trace_depend.parse(
             _texts(space, part.depends), src=src, obj=obj, links=links, exists=tree.__contains__
         )
-        unseen = layer.matcher(part.unseen)
+        unseen = matcher(part.unseen)
         reads = frozenset(p for p in tree if unseen(p.removeprefix("src/")))
         listed = frozenset(path.rpartition("/")[0] for path in reads)
         return found.united(Trace({DRIVER: Job(reads=reads, listed=listed, rules=reads)}))
@@ -126,7 +128,8 @@ def _watched(tracer: str, space: Workspace, links: Mapping[str, str]) -> Trace |
 
     parse = _WATCHERS[tracer]
     steps = [
-        parse(log, src=src, obj=obj, cwd=src, links=known, interpreter=interpreter) for log in logs
+        parse(log, Calls(src=src, obj=obj, cwd=src, links=known, interpreter=interpreter))
+        for log in logs
     ]
     unseen = [p for step in steps for p in step.problems if p.startswith(trace_bpf.UNTRUE)]
     if unseen:
@@ -156,7 +159,6 @@ def _doors(*roots: str) -> dict[str, str]:
     inside = tuple(f"{root}/" for root in roots)
     found = {}
     apart = (namespace.ROOT, "/dev", "/proc", "/sys")
-    apart = (namespace.ROOT, "/dev", "/proc", "/sys")
     tops = [item for item in _scan("/") if item.path not in apart]
     for item in (*tops, *(below for top in tops for below in _scan(top.path))):
         if item.is_symlink():
@@ -178,7 +180,7 @@ def _texts(space: Workspace, globs: tuple[str, ...]) -> Iterator[tuple[str, str]
     """Name below the object tree, and text, of the files that match and that the steps wrote: the
     records of a world's jobs are not a kernel's.
     """
-    wanted = layer.matcher(globs)
+    wanted = matcher(globs)
     root = space.objects(globs)
     for path, _ in layer.walk(root):
         if wanted(path) and (root / path).is_file() and space.wrote(path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labtasks import layer
+from labtasks import globs, layer
 from labtasks.attempt import Attempt
 from labtasks.error import UserError, say
 from labtasks.key import Wanted
@@ -44,7 +44,7 @@ def verify(
     part = lab.recipe.parts[want.kind]
     clean = Decision(rung="clean", why="to verify")
     with Attempt(lab=lab, store=store, want=want, below=below, echo=echo).built(clean) as built:
-        wanted = layer.matcher(part.outputs, part.volatile)
+        wanted = globs.matcher(part.outputs, part.volatile)
         ours = {p: e for p, e in layer.merged(store.layers, sealed.stack).items() if wanted(p)}
         theirs = {p: e for p, e in built.files.items() if wanted(p)}
     say(f"{want.name}: rebuilt clean in {built.seconds:.1f} s")

@@ -156,7 +156,7 @@ def remote(lab: Lab, found: Running, *, shared: bool = False) -> Remote:
         )  # fmt: skip
     return Remote(
         name=found.name, user=vm.user, host="127.0.0.1", port=found.port,
-        key=ssh.make_key(vm_files.key_file(lab)), known_hosts=vm_files.known_hosts(found.state),
+        key=ssh.make_key(lab.key_file), known_hosts=vm_files.known_hosts(found.state),
         control=found.state / "ssh" if shared else None,
     )  # fmt: skip
 

@@ -70,7 +70,7 @@ def prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
 
 def write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:
     """The folder that the guest sees as the disk CIDATA: its name, and the lab's public key."""
-    public = ssh.public(ssh.make_key(key_file(lab))).read_text(encoding="utf-8")
+    public = ssh.public(ssh.make_key(lab.key_file)).read_text(encoding="utf-8")
     shutil.rmtree(machine.seed(state), ignore_errors=True)
     machine.seed(state).mkdir()
     for file, text in machine.seed_files(name, vm.user, public).items():
@@ -91,11 +91,6 @@ def firmware(vm: Vm, lab: Lab) -> str:
                 return str(share / name)
     package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}[vm.arch]
     raise UserError("no UEFI image is installed", hint=f"on Debian: apt-get install {package}")
-
-
-def key_file(lab: Lab) -> Path:
-    """The private key with which a lab enters its machines."""
-    return lab.cache / "vm" / "id_ed25519"
 
 
 def known_hosts(state: Path) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labtasks import process, ssh, vm_files
+from labtasks import process, ssh
 from labtasks.errand import Beside, Sent
 from labtasks.error import UserError
 from labtasks.lab import Lab
@@ -21,7 +21,7 @@ def tester(
 ) -> Tester:
     """The tester of one run, as lab.toml wants it."""
     if lab.settings.test.run in ("ssh", "host") and lab.recipe.ssh:
-        ssh.make_key(vm_files.key_file(lab))
+        ssh.make_key(lab.key_file)
     return _WAYS[lab.settings.test.run](
         lab=lab, vm=vm, sha=sha, folder=folder, output=output, channel=channel, nonce=nonce
     )

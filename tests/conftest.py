@@ -64,6 +64,14 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def doit(where: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run doit in a lab, with these variables besides."""
+    return subprocess.run(
+        [sys.executable, "-m", "doit", *words], cwd=where, env=environment(**more), check=False,
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
 def programs(folder: Path) -> None:
     """Put `labtasks`, `doit` and their kin of this checkout into a folder."""
     folder.mkdir()

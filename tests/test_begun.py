@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import doit
 
 from labtasks import bisect_command, main
 from labtasks.error import UserError
@@ -25,13 +23,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (directory / "lab.toml").open("a") as file:
         file.write('\n[vm.farm]\nimage = "farm.img"\n')
     return directory
-
-
-def doit(where: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words], cwd=where, env=environment(), check=False,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
 
 
 def begun(builder: str) -> Start:

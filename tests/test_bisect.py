@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import doit, environment
 
 from labtasks import demo, journal, main
 from labtasks.progress import Told
@@ -29,13 +29,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("bisect") / "lab"
     assert main.main(["init", str(directory)]) == 0
     return directory
-
-
-def doit(lab: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
-        capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
 
 
 @pytest.fixture

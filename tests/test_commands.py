@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
-from conftest import ROOT, environment
+from conftest import ROOT, doit, environment
 
 from labtasks import main
 from labtasks.settings import Settings
@@ -19,13 +19,6 @@ def labtasks(*words, cwd=None):
         [sys.executable, "-c", "import sys; from labtasks.main import main; sys.exit(main())",
          *map(str, words)],
         env=environment(), cwd=cwd, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def doit(folder, *words, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words],
-        cwd=folder, env=environment(**more), capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

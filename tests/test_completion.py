@@ -14,7 +14,7 @@ import pytest
 from conftest import Repo, environment, programs
 from doit.doit_cmd import DoitMain
 
-from labtasks import completion, loader, main, tasks
+from labtasks import completion, kinds, loader, main, tasks
 
 LAB = """
 repository = "../repo"
@@ -116,7 +116,7 @@ def test_asking_makes_nothing(tmp_path: Path) -> None:
 
 def test_nothing_is_offered_that_is_not_there() -> None:
     assert set(completion.DOIT) <= set(DoitMain(loader.Loader()).get_cmds())
-    assert set(completion._SWITCHES) < set(tasks.Options.__dataclass_fields__)
+    assert set(kinds.WORDS) == set(tasks.Options.__dataclass_fields__)
     (subcommands,) = (a for a in main._parser()._actions if a.dest == "command")
     assert set(completion._labtasks([])) == set(subcommands.choices or ())
 

@@ -199,21 +199,14 @@ def test_the_tutorial_ends_with_the_shipped_recipe(tmp_path: Path) -> None:
     assert recipe.load(path).kernel.steps
 
 
-@pytest.mark.parametrize(
-    "structure",
-    [
-        recipe.Recipe,
-        recipe.Part,
-        recipe.Option,
-        recipe.Version,
-        recipe.Abi,
-        recipe.Guest,
-        recipe.Disk,
-        session.Shell,
-        session.Login,
-        events.ConsoleRules,
-    ],
-)
+STRUCTURES = (
+    recipe.Recipe, recipe.Part, recipe.Option, recipe.Version, recipe.Abi, recipe.Guest,
+    recipe.Disk, session.Shell, session.Login, events.ConsoleRules,
+)  # fmt: skip
+"""What a recipe is made of."""
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_every_key_is_documented(structure: type) -> None:
     quoted = re.findall(r"`([^`\n]+)`", RECIPES.partition("\n## Reference")[2])
     words = {word for text in quoted for word in re.findall(r"\w+", text)}
@@ -222,21 +215,7 @@ def test_every_key_is_documented(structure: type) -> None:
 
 def test_no_key_is_made_up() -> None:
     """The first column of the reference's tables has no key that nothing reads."""
-    known = {
-        field
-        for structure in (
-            recipe.Recipe,
-            recipe.Part,
-            recipe.Option,
-            recipe.Abi,
-            recipe.Guest,
-            recipe.Disk,
-            session.Shell,
-            session.Login,
-            events.ConsoleRules,
-        )
-        for field in structure.__struct_fields__
-    }
+    known = {field for structure in STRUCTURES for field in structure.__struct_fields__}
     reference = RECIPES.partition("\n## Reference")[2]
     first = [line.split("|")[1] for line in reference.splitlines() if line.startswith("| `")]
     named = {

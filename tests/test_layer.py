@@ -12,7 +12,7 @@ from conftest import can_unshare
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import layer
+from labtasks import globs, layer
 from labtasks.layer import Entry, LayerId
 
 needs_mknod = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes whiteouts by mknod")
@@ -186,15 +186,15 @@ GLOBS = [
 
 @pytest.mark.parametrize(("glob", "yes", "no"), GLOBS)
 def test_globs(glob, yes, no):
-    match = layer.matcher((glob,))
+    match = globs.matcher((glob,))
     assert [p for p in yes if not match(p)] == []
     assert [p for p in no if match(p)] == []
 
 
 def test_globs_that_take_away():
-    match = layer.matcher(("**",), ("**/*.d", "log"))
+    match = globs.matcher(("**",), ("**/*.d", "log"))
     assert [p for p in ("a", "a.d", "x/a.d", "log", "x/log") if match(p)] == ["a", "x/log"]
-    assert not layer.matcher(())("a")
+    assert not globs.matcher(())("a")
 
 
 listings = st.dictionaries(

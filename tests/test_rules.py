@@ -17,6 +17,7 @@ from conftest import Repo
 from labtasks import trace_strace
 from labtasks.builder import STRACE
 from labtasks.trace import CHECK, DRIVER, Trace
+from labtasks.trace_calls import Calls
 
 ASKS = {
     "bmake": "ASKED != cat asked\n.if !empty(ASKED:M2)\n.endif\nLATE = ${:!cat late!}\n",
@@ -98,7 +99,7 @@ def test_rules_and_checks(make: list[str], tmp_path: Path) -> None:
     subprocess.run(
         command, cwd=src, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
     )  # into one pipe, as the log of a build
-    trace = trace_strace.parse(tmp_path / "log", src=str(src), obj=str(obj), cwd=str(src))
+    trace = trace_strace.parse(tmp_path / "log", Calls(src=str(src), obj=str(obj), cwd=str(src)))
     assert trace.problems == ()
     rules = {p.removeprefix("src/") for p in trace.rules if p.startswith("src/")}
     assert rules >= {"Makefile", "sub.mk", "asked", "late", "told", "never.mk"}

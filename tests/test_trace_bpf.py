@@ -7,6 +7,7 @@ import pytest
 from labtasks import trace_bpf
 from labtasks.trace import DRIVER, Trace
 from labtasks.trace_bpf import BEGIN, BUSY, DISCARDED, EXEC, FORK, FRAME, RECORD, UNSEEN
+from labtasks.trace_calls import Calls
 
 HERE = -100
 OPEN, STAT, CHDIR, FCHDIR, RENAME, LINK, SYMLINK, UNLINK, READLINK = (
@@ -52,7 +53,7 @@ def parse(
     *records: bytes, end: bytes = NOTHING_UNSEEN, links: dict[str, str] | None = None
 ) -> Trace:
     data = START + b"".join(records) + end
-    return trace_bpf.parse(data, src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src", links=links)
+    return trace_bpf.parse(data, Calls(src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src", links=links))
 
 
 def only(*records: bytes) -> tuple[list[str], list[str], list[str], list[str]]:

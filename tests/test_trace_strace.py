@@ -6,11 +6,14 @@ import pytest
 
 from labtasks import trace_strace
 from labtasks.trace import CHECK, DRIVER, Trace
+from labtasks.trace_calls import Calls
 
 
 def parse(text: str, links: dict[str, str] | None = None) -> Trace:
     lines = text.encode().splitlines(keepends=True)
-    return trace_strace.parse(lines, src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src", links=links)
+    return trace_strace.parse(
+        lines, Calls(src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src", links=links)
+    )
 
 
 def products(trace: Trace) -> set[str]:

@@ -18,6 +18,7 @@ from labtasks import recorder, trace_bpf, trace_strace, tracing
 from labtasks.builder import STRACE
 from labtasks.recipe import Part
 from labtasks.trace import CHECK, DRIVER, Trace
+from labtasks.trace_calls import Calls
 
 Watch = Callable[[list[str], Path], Trace]
 """Runs a command in top/src and gives its trace; objects are in top/obj."""
@@ -32,7 +33,7 @@ def by_strace(argv: list[str], top: Path) -> Trace:
     subprocess.run(
         [*STRACE, "-o", log, *argv], cwd=src, check=True, capture_output=True, timeout=60
     )
-    return trace_strace.parse(log, src=str(src), obj=str(top / "obj"), cwd=str(src))
+    return trace_strace.parse(log, Calls(src=str(src), obj=str(top / "obj"), cwd=str(src)))
 
 
 def by_bpf(argv: list[str], top: Path) -> Trace:
@@ -40,7 +41,7 @@ def by_bpf(argv: list[str], top: Path) -> Trace:
     with recorder.recording() as recording, recording.into(top / "log") as drain:
         words = [*recording.words(top, str(top)), *argv]
         run_drained(words, src, drain)
-    return trace_bpf.parse(top / "log", src=str(src), obj=str(top / "obj"), cwd=str(src))
+    return trace_bpf.parse(top / "log", Calls(src=str(src), obj=str(top / "obj"), cwd=str(src)))
 
 
 def run_drained(words: list[str], cwd: Path, drain: Callable[[], bool]) -> None:
@@ -263,7 +264,7 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
     with recorder.recording() as recording, recording.into(tmp_path / "log"):
         words = [*recording.words(tmp_path, str(tmp_path)), sys.executable, "-c", text]
         subprocess.run(words, check=True, timeout=60)
-    trace = trace_bpf.parse(tmp_path / "log", src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src")
+    trace = trace_bpf.parse(tmp_path / "log", Calls(src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src"))
     assert [problem.split(" ", 2)[2] for problem in trace.problems] == ["calls were lost"]
 
 
@@ -278,7 +279,7 @@ def test_nothing_is_lost_while_the_ring_is_emptied_without_pause(tmp_path: Path)
         while any(child.poll() is None for child in children):
             drain()
     assert (tmp_path / "log").stat().st_size > 25_000_000
-    trace = trace_bpf.parse(tmp_path / "log", src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src")
+    trace = trace_bpf.parse(tmp_path / "log", Calls(src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src"))
     assert trace.problems == ()
 
 
@@ -298,7 +299,7 @@ def test_two_at_once_see_each_its_own(tmp_path: Path) -> None:
             for one, name in ((first, "one"), (second, "two"), (first, "one"))
         ]
         assert [child.wait(60) for child in children] == [0, 0, 0]
-    traces = [trace_bpf.parse(log, src=str(src), obj="/o", cwd=str(src)) for log in logs]
+    traces = [trace_bpf.parse(log, Calls(src=str(src), obj="/o", cwd=str(src))) for log in logs]
     assert [trace.reads & {"src/one", "src/two"} for trace in traces] == [{"src/one"}, {"src/two"}]
     assert not any(trace.problems for trace in traces)
 

@@ -3,11 +3,10 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import doit as run_doit
 
 from labtasks import main
 
@@ -31,10 +30,7 @@ def doit(lab: Path, *words: str, **settings: str) -> subprocess.CompletedProcess
     tables = "".join(f"{name.replace('__', '.')} = {value}\n" for name, value in settings.items())
     text = f'repository = "demo"\nrecipe = "demo"\n{tables}'
     (lab / "lab.toml").write_text(text)
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    return run_doit(lab, *words)
 
 
 def verdicts(lab: Path) -> list[dict]:

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Repo, environment, wait_for
+from conftest import Repo, wait_for
+from conftest import doit as run_doit
 
 from labtasks import demo, errand, main, ssh, way
 from labtasks.lab import Lab
@@ -72,10 +73,7 @@ def doit(
         'repository = "../repo"\nrecipe = "my.toml"\n[test]\n' + "\n".join(lines)
         + f'\n[options]\nkenv = "{kenv}"\n{more}'
     )  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *words], cwd=lab, env=environment(), check=False,
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    return run_doit(lab, *words)
 
 
 def verdict(lab: Path, *words: str, **settings: object) -> dict:
