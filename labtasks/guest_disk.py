@@ -27,21 +27,9 @@ _ID = "labobj"
 
 _FIND = f"""\
 set -e
-system=$(uname -s) dev='' tries=0
-while [ $tries -lt 100 ]; do
-	if [ $system = Linux ]; then
-		for disk in /sys/block/*; do
-			[ "$(cat "$disk/serial" 2>/dev/null)" = {_ID} ] && dev=/dev/${{disk##*/}} && break 2
-		done
-	else
-		devctl rescan pci0 2>/dev/null || :
-		for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
-			[ "$(diskinfo -s "$disk" 2>/dev/null)" = {_ID} ] && dev=$disk && break 2
-		done
-	fi
-	sleep 0.1; tries=$((tries + 1))
-done
-[ "$dev" ] || {{ echo "the disk does not appear" >&2; exit 1; }}
+{plug.FIND}
+system=$(uname -s)
+dev=$(find_disk {_ID})
 """
 
 _EMPTY = """\

@@ -1,4 +1,4 @@
-"""Disks plugged into a machine that runs, found there by Linux, and taken out again.
+"""Disks plugged into a machine that runs, found there by Linux or FreeBSD, and taken out again.
 
 A disk's name is its serial number, by which the guest finds it. Knows nothing of what is on it, nor
 of whether somebody has mounted it.
@@ -17,12 +17,20 @@ FIND = """\
 find_disk() {
 	tries=0
 	while [ $tries -lt 100 ]; do
-		for disk in /sys/block/*; do
-			if [ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ]; then
-				echo /dev/${disk##*/}
+		if [ "$(uname -s)" = Linux ]; then
+			for disk in /sys/block/*; do
+				[ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ] || continue
+				echo "/dev/${disk##*/}"
 				return
-			fi
-		done
+			done
+		else
+			devctl rescan pci0 2>/dev/null || :
+			for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
+				[ "$(diskinfo -s "$disk" 2>/dev/null)" = "$1" ] || continue
+				echo "$disk"
+				return
+			done
+		fi
 		sleep 0.1; tries=$((tries + 1))
 	done
 	echo "the disk $1 does not appear" >&2

@@ -2,8 +2,9 @@
 
     obj-fs image + clone of the base image -> steps over ssh -> unmounted -> sealed layer
 
-The base image is never written: the clone is a qcow2 over it, in the sealed layer. Knows nothing of
-how the build came to be, nor of what boots the disk. The machine that installs runs Linux.
+The base image is never written: the clone is a qcow2 over it, in the sealed layer. The machine
+that installs runs Linux or FreeBSD. Knows nothing of how the build came to be, nor of what boots
+the disk.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.recipe import Part, late
+from labtasks.site import END_STEP, LEADERS
 from labtasks.ssh import Remote
 from labtasks.store import Failure, Manifest, Step, Store
 
@@ -33,26 +35,37 @@ DISK = "disk.qcow2"
 """The installed root in its layer."""
 
 _OBJFS, _DISK = "labobjfs", "labdest"
-_HERE = "/run/lab"
+_HERE = "/var/run/lab"
 _DEST, _OUT = f"{_HERE}/dest", f"{_HERE}/out"
 
 _MOUNT = """\
 set -e
 {find}
+bind() {{
+	if [ "$(uname -s)" = Linux ]; then mount --bind "$1" "$2"; else mount -t nullfs "$1" "$2"; fi
+}}
 mkdir -p {here}/objfs {dest} {out} {home} {src} {obj} {files}
-mount -o ro "$(find_disk {objfs})" {here}/objfs
-mount --bind {here}/objfs/src {src}
-mount --bind {here}/objfs/obj {obj}
-disk=$(find_disk {disk})
-[ {partition} = 0 ] || disk=$disk{partition}
+disk=$(find_disk {objfs})
+mount -o ro "$disk" {here}/objfs
+bind {here}/objfs/src {src}
+bind {here}/objfs/obj {obj}
+whole=$(find_disk {disk})
+disk=$whole tries=0
+while [ {partition} != 0 ] && [ "$disk" = "$whole" ]; do
+	for one in "$whole"{partition} "$whole"p{partition} "$whole"s{partition}a "$whole"s{partition}
+	do [ ! -e "$one" ] || {{ disk=$one; break; }}; done
+	[ $tries -lt 50 ] || {{ echo "the base has no partition {partition}" >&2; exit 1; }}
+	[ "$disk" != "$whole" ] || sleep 0.1
+	tries=$((tries + 1))
+done
 mount -o noatime "$disk" {dest}
 """
 
 _TIDY = """\
-[ ! -f {here}/step ] || kill -KILL -- -"$(cat {here}/step)" 2>/dev/null
+[ ! -f {here}/step ] || end_step {here}/step
 tries=0
 for at in {dest} {obj} {src} {here}/objfs; do
-	while mountpoint -q $at; do
+	while [ -d $at ] && mount | grep -q " on $(cd $at && pwd -P) "; do
 		umount $at 2>/dev/null && continue
 		[ $tries -lt 50 ] || {{ echo "$at is busy" >&2; exit 1; }}
 		sleep 0.1; tries=$((tries + 1))
@@ -72,7 +85,7 @@ class Guest:
 
     def run(self, script: str, *, data: bytes = b"") -> str:
         """Run shell text; what it prints. Raises InfraError when it fails."""
-        answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
+        answer = ssh.query(self.to, ssh.shell(script), data=data, timeout=600)
         if answer.code:
             said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
             raise InfraError(
@@ -93,7 +106,7 @@ class Guest:
 
     def unmount(self) -> None:
         """End what still runs there, unmount both disks cleanly and take them out."""
-        self.run(_TIDY.format(**self._names()))
+        self.run(END_STEP + _TIDY.format(**self._names()))
         plug.unplug(self.state, _OBJFS, _DISK)
 
     def _names(self) -> dict[str, str]:
@@ -112,13 +125,13 @@ class Guest:
         words = [f"{name}={value}" for name, value in env.items()]
         command = shlex.join(["env", "-i", *words, "sh", "-e", "-c", text])
         script = (
-            f"echo $$ >{_HERE}/step; umask 022; cd {self.lab.recipe.places.src} || exit 1; "
+            f"echo {LEADERS} >{_HERE}/step; umask 022; cd {self.lab.recipe.places.src} || exit 1; "
             f"{command} </dev/null; code=$?; rm -f {_HERE}/step; "
             "[ $code = 255 ] && code=254; exit $code"  # 255 is what ssh says when it is lost
         )
         # a killed doit must not leave a client behind that holds the connection
         lead = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-        argv = [*lead, *ssh.argv(self.to, script, pinned=True)]
+        argv = [*lead, *ssh.argv(self.to, ssh.shell(script), pinned=True)]
         with log.open("a", encoding="utf-8") as out:
             out.write(f"+ {text}\n")
         return process.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
