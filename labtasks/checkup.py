@@ -6,6 +6,7 @@ machine is brought up, or of what it is used for.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +22,13 @@ echo release=$(uname -r)
 echo clock=$(date +%s)
 echo user=$(id -un)
 echo free=$(df -kP / | awk 'NR == 2 { print $4, $6 }')
-echo home=$(df -kP "$HOME" | awk 'NR == 2 { print $4, $6 }')
+echo home=$(df -kP "${folder:-$HOME}" | awk 'NR == 2 { print $4, $6 }')
 if test -c /dev/filemon; then echo device=yes; fi
 if test -r /dev/filemon && test -w /dev/filemon; then echo opens=yes; fi
 if kldstat -qm filemon 2>/dev/null; then echo loaded=yes; fi
 """
 """Plain sh on its standard input (a login shell may be csh), df as POSIX has it: it is asked of
-whatever system runs there.
+whatever system runs there. The variable `folder` may name another than home.
 """
 
 SKEW = 2.0
@@ -48,11 +49,14 @@ class Finding:
     needed: bool = True
 
 
-def examine(remote: Remote, what: str) -> Iterator[Finding]:
-    """All that one machine's answer says; `what` it is called. One that gives none is a finding."""
+def examine(remote: Remote, what: str, folder: str = "") -> Iterator[Finding]:
+    """All that one machine's answer says; `what` it is called, `folder` where it builds, if not at
+    home. One that gives none is a finding.
+    """
     before = time.time()
+    question = f"folder={shlex.quote(folder)}\n{QUESTION}"
     try:
-        answer = ssh.query(remote, "exec sh -s", data=QUESTION.encode())
+        answer = ssh.query(remote, "exec sh -s", data=question.encode())
         if answer.code:
             raise InfraError(f"sh there ended with {answer.code}: {answer.error.strip()}")
     except LabError as error:
@@ -95,7 +99,7 @@ def _clock(said: dict[str, str], what: str, now: float, patience: float) -> Find
 
 
 def _room(said: dict[str, str], what: str, system: str) -> Iterator[Finding]:
-    """One finding for each file system that root and home are on."""
+    """One finding for each file system that root and home, or the folder, are on."""
     empty = "pkg clean -ay" if system == "FreeBSD" else "apt-get clean"
     for line in dict.fromkeys((said.get("free", ""), said.get("home", ""))):
         blocks, _, where = line.partition(" ")

@@ -168,4 +168,4 @@ def _remote(lab: Lab, name: str) -> Iterator[Finding]:
     trees = {"root": "overlays", "user": "overlays, as an ordinary user", "none": "copies"}
     said = f"{site.cpus} processors, {trees[site.kind]} in {site.home}"
     yield Finding(what=f"ssh {name}", well=True, said=said)
-    yield from checkup.examine(site.to, f"ssh {name}")
+    yield from checkup.examine(site.to, f"ssh {name}", site.home)

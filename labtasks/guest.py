@@ -130,7 +130,9 @@ class Guest(Workspace):
             raise InfraError(
                 f"{self.site.what}: its clock is {skew:+.0f} s off"
                 + (" and cannot be set" if self.site.ours else ""),
-                hint="log in as root, or mend the clock there (NTP)",
+                hint='user = "root" in lab.toml, or mend the clock there (NTP)'
+                if self.site.ours
+                else "mend the clock there (NTP; `ntpd -gq` as root)",
             )
 
     def _differing(

@@ -27,6 +27,7 @@ _ID = "labobj"
 _FIND = f"""\
 set -e
 {plug.FIND}
+system=$(uname -s)
 dev=$(find_disk {_ID})
 """
 

@@ -197,10 +197,12 @@ class Lab:
                 f"[install] through: vm {chosen.through} has no image",
                 hint="one that is brought up",
             )
-        if not chosen.base or self.settings.image != "ext4":
+        system = self.vm(chosen.through).system
+        image = "ext4" if system == "Linux" else "ufs"
+        if not chosen.base or self.settings.image != image:
             raise UserError(
-                "installing through a machine takes a base, and an image that Linux mounts",
-                hint='base = "root.img" in [install], and image = "ext4"',
+                f"installing through a machine takes a base, and an image that {system} mounts",
+                hint=f'base = "root.img" in [install], and image = "{image}"',
             )
         return True
 

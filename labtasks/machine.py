@@ -39,7 +39,7 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     system: Annotated[
         System,
-        Meta(description="What runs in one that builds, Linux or FreeBSD: recipes differ."),
+        Meta(description="What runs in one that builds or installs: Linux or FreeBSD."),
     ] = "Linux"
     arch: Annotated[Arch, Meta(description="Its processor: amd64 or aarch64.")] = "amd64"
     type: Annotated[

@@ -54,10 +54,8 @@ def _stream(site: Site, command: str, *, data: Path, into: Path | None = None) -
     if answer.code == ssh.FAILED:
         raise site.lost(ssh.last_words(answer.error))
     if answer.code:
-        raise InfraError(
-            f"{site.what}: {command.split(maxsplit=1)[0]}: {answer.error.strip()}",
-            hint=site.console(),
-        )
+        lines = answer.error.strip().splitlines() or [f"status {answer.code}"]
+        raise site.failed(lines, f"{command.split(maxsplit=1)[0]}: {lines[0]}")
 
 
 def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -24,18 +24,16 @@ find_disk() {
 	while [ $tries -lt 100 ]; do
 		if [ "$(uname -s)" = Linux ]; then
 			for disk in /sys/block/*; do
-				if [ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ]; then
-					echo "/dev/${disk##*/}"
-					return
-				fi
+				[ "$(cat "$disk/serial" 2>/dev/null)" = "$1" ] || continue
+				echo "/dev/${disk##*/}"
+				return
 			done
 		else
 			devctl rescan pci0 >/dev/null 2>&1 || :
 			for disk in /dev/vtbd[0-9] /dev/vtbd[0-9][0-9]; do
-				if [ "$(diskinfo -s "$disk" 2>/dev/null)" = "$1" ]; then
-					echo "$disk"
-					return
-				fi
+				[ "$(diskinfo -s "$disk" 2>/dev/null)" = "$1" ] || continue
+				echo "$disk"
+				return
 			done
 		fi
 		sleep 0.1; tries=$((tries + 1))

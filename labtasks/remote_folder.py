@@ -123,7 +123,7 @@ class RemoteFolder(Site):
             time.sleep(0.5)
 
     def console(self) -> str:
-        return f"is {self.to.host} up, and its sshd? `ssh -p {self.to.port}` says more"
+        return f"`ssh -p {self.to.port} {self.to.user}@{self.to.host}` shows how it is there"
 
     def _outside(self, script: str, **words: str) -> str:
         """Run one of the scripts in the lab's folder there, with names for its variables."""

@@ -8,6 +8,7 @@ there, and what is kept of them for the next build, differs: a disk of a virtual
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +116,21 @@ class Site(ABC):
         except InfraError as error:
             raise self.lost(error.message) from None
         if answer.code:
-            said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
-            raise InfraError(f"{self.what}: {said}", hint=self.console())
+            said = answer.error.strip().splitlines() or [f"status {answer.code}"]
+            raise self.failed(said, said[-1])
         return answer.text
+
+    def failed(self, lines: Sequence[str], said: str) -> InfraError:
+        """The refusal for a command that failed there: of the lines that it left, the one that
+        speaks of a full disk, else `said`.
+        """
+        full = next((line for line in lines if "No space left on device" in line), "")
+        if full:
+            return InfraError(
+                f"{self.what}: no space left there: {full}",
+                hint="more room there; in a VM, /tmp is its memory",
+            )
+        return InfraError(f"{self.what}: {said}", hint=self.console())
 
     def lost(self, said: str) -> LostError:
         """The refusal for a machine that is gone."""

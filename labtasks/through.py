@@ -2,8 +2,9 @@
 
     obj-fs image + clone of the base image -> steps over ssh -> unmounted -> sealed layer
 
-The base image is never written: the clone is a qcow2 over it, in the sealed layer. Knows nothing of
-how the build came to be, nor of what boots the disk. The machine that installs runs Linux.
+The base image is never written: the clone is a qcow2 over it, in the sealed layer. The machine
+that installs runs Linux or FreeBSD. Knows nothing of how the build came to be, nor of what boots
+the disk.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.manifest import Failure, Manifest, Step
 from labtasks.recipe import Part
+from labtasks.site import END_STEP, LEADERS
 from labtasks.ssh import Remote
 from labtasks.store import Store
 
@@ -32,26 +34,37 @@ DISK = "disk.qcow2"
 """The installed root in its layer."""
 
 _OBJFS, _DISK = "labobjfs", "labdest"
-_HERE = "/run/lab"
+_HERE = "/var/run/lab"
 _DEST, _OUT = f"{_HERE}/dest", f"{_HERE}/out"
 
 _MOUNT = """\
 set -e
 {find}
+bind() {{
+	if [ "$(uname -s)" = Linux ]; then mount --bind "$1" "$2"; else mount -t nullfs "$1" "$2"; fi
+}}
 mkdir -p {here}/objfs {dest} {out} {home} {src} {obj} {files}
-mount -o ro "$(find_disk {objfs})" {here}/objfs
-mount --bind {here}/objfs/src {src}
-mount --bind {here}/objfs/obj {obj}
-disk=$(find_disk {disk})
-[ {partition} = 0 ] || disk=$disk{partition}
+disk=$(find_disk {objfs})
+mount -o ro "$disk" {here}/objfs
+bind {here}/objfs/src {src}
+bind {here}/objfs/obj {obj}
+whole=$(find_disk {disk})
+disk=$whole tries=0
+while [ {partition} != 0 ] && [ "$disk" = "$whole" ]; do
+	for one in "$whole"{partition} "$whole"p{partition} "$whole"s{partition}a "$whole"s{partition}
+	do [ ! -e "$one" ] || {{ disk=$one; break; }}; done
+	[ $tries -lt 50 ] || {{ echo "the base has no partition {partition}" >&2; exit 1; }}
+	[ "$disk" != "$whole" ] || sleep 0.1
+	tries=$((tries + 1))
+done
 mount -o noatime "$disk" {dest}
 """
 
 _TIDY = """\
-[ ! -f {here}/step ] || kill -KILL -- -"$(cat {here}/step)" 2>/dev/null
+[ ! -f {here}/step ] || end_step {here}/step
 tries=0
 for at in {dest} {obj} {src} {here}/objfs; do
-	while mountpoint -q $at; do
+	while [ -d $at ] && mount | grep -q " on $(cd $at && pwd -P) "; do
 		umount $at 2>/dev/null && continue
 		[ $tries -lt 50 ] || {{ echo "$at is busy" >&2; exit 1; }}
 		sleep 0.1; tries=$((tries + 1))
@@ -71,7 +84,7 @@ class Guest:
 
     def run(self, script: str, *, data: bytes = b"") -> str:
         """Run shell text; what it prints. Raises InfraError when it fails."""
-        answer = ssh.query(self.to, f"sh -c {shlex.quote(script)}", data=data, timeout=600)
+        answer = ssh.query(self.to, ssh.shell(script), data=data, timeout=600)
         if answer.code:
             said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
             raise InfraError(
@@ -92,7 +105,7 @@ class Guest:
 
     def close(self) -> None:
         """End what still runs there, unmount both disks cleanly and take them out."""
-        self.run(_TIDY.format(**self._names()))
+        self.run(END_STEP + _TIDY.format(**self._names()))
         plug.unplug(self.state, _OBJFS, _DISK)
 
     def _names(self) -> dict[str, str]:
@@ -107,8 +120,10 @@ class Guest:
         recipe = self.lab.recipe
         env = recipe.environment(f"{_HERE}/home")
         command = ssh.scrubbed(["sh", "-e", "-c", text], env, recipe.places.src)
-        script = f"echo $$ >{_HERE}/step; ({command}); code=$?; rm -f {_HERE}/step; exit $code"
-        argv = ssh.bound(self.to, script)
+        script = (
+            f"echo {LEADERS} >{_HERE}/step; ({command}); code=$?; rm -f {_HERE}/step; exit $code"
+        )
+        argv = ssh.bound(self.to, ssh.shell(script))
         with log.open("a", encoding="utf-8") as out:
             out.write(f"+ {text}\n")
         return supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
