@@ -196,7 +196,8 @@ class Attempt:
         trees = space.trees
         under = layer.merged(self.store.layers, (*trees.obj, *trees.flat, *trees.below))
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
-        links |= {f"obj/{path}": e.digest for path, e in under.items() if e.type == "l"}
+        objects = "src" if lab.recipe.in_tree else "obj"
+        links |= {f"{objects}/{path}": e.digest for path, e in under.items() if e.type == "l"}
         tree = self.want.commit.tree
         return tracing.collect(tracer, space, part, links, lambda: lab.repository.files(tree))
 

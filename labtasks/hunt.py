@@ -87,10 +87,13 @@ class Hunt(Case):
                 found = self.test(about, why=f"the {word} end")
             if found is not wanted:
                 last = self.state.told[-1]
+                console = last.facts.get("console", "")
                 raise UserError(
                     f"{about.short} is not {word}: {last.reason}",
-                    hint="the test must tell both ends apart; the console is "
-                    f"{last.facts.get('console', '')}",
+                    hint=f"the test must tell both ends apart; the console is {console}"
+                    if console
+                    else f"`doit kernel:{about.short}` says more; another end, or a step that "
+                    "makes up for it",
                 )
 
     def _recall(self, told: Told) -> None:

@@ -125,6 +125,13 @@ def test_an_end_that_is_not_what_was_said_is_refused(make):
         hunt.run()
 
 
+def test_an_end_that_does_not_build_is_refused_with_the_way_to_its_log(make):
+    hunt, _, ids = make(lambda _number, _world: Outcome.UNTESTABLE)
+    with pytest.raises(UserError, match="is not good") as refused:
+        hunt.run()
+    assert f"`doit kernel:{ids[0][:12]}` says more" in refused.value.hint
+
+
 def test_ends_that_are_believed_are_not_tested_before_the_proof(make):
     hunt, table, ids = make(from_number(7), believed=True)
     state = hunt.run()

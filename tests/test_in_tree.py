@@ -79,6 +79,21 @@ def test_incremental_in_tree(make_lab, repo, tmp_path, driver, depth):
     lab.doit("verify", "kernel:header")
 
 
+def test_links_that_a_build_makes_among_its_sources_are_followed(make_lab, repo):
+    """A tree that links its headers into place: a change behind such a link is seen."""
+    repo.write("Makefile", "links: ; ln -sfn ../include sys/inc\n" + MAKEFILE)
+    repo.write("sys/b.c", '#include "inc/h.h"\nint b = H;\n')
+    repo.commit("linked", tag="linked")
+    repo.write("include/h.h", "#define H 3\n")
+    repo.commit("behind a link", tag="behind")
+    lab = make_lab(repo=repo)
+    steps = RECIPE.replace('"make -j{jobs} -C {obj}"', '"make links", "make kernel"')
+    (lab.directory / "tiny.toml").write_text(steps)
+    said = lab.doit("kernel:linked", "kernel:behind")
+    assert said.rung("kernel", repo.short("behind")) == "incremental", said.text
+    lab.doit("verify", "kernel:behind")
+
+
 def test_sources_that_a_build_changes_are_kept_apart(make_lab, repo):
     """Out of tree, what a build writes into its sources is said, and is not there next time."""
     repo.write("Makefile", "$(O)/kernel:\n\techo gen > gen.h; mkdir -p $(O); cp gen.h $@\n")
