@@ -110,6 +110,7 @@ class Attempt:
             touch_obj=base.read_objects if base else (),
             remove_obj=base.stale if base else (),
             newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
+            files=self.lab.recipe.files_of(self.want.kind),
         )
 
     def _changed_since(self, below: Manifest) -> tuple[str, ...]:

@@ -25,6 +25,19 @@ LATE = (
 )  # fmt: skip
 """Names that are filled in when a step runs, not when the recipe is read."""
 
+_CONSTANT = {
+    "SHELL": "/bin/sh",
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C",
+    "LC_ALL": "C",
+    "TZ": "UTC",
+    # Compilers' __DATE__, and whatever else can do without the clock: the sources' own time.
+    "SOURCE_DATE_EPOCH": "946684800",
+    # ccache answers without looking for the headers that a compiler would look for in vain, and
+    # one of that name that is added later would go unseen. So it runs the preprocessor first.
+    "CCACHE_NODIRECT": "1",
+}
+
 _NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
@@ -63,8 +76,17 @@ class Bound:
 
     def environment(self, home: str) -> dict[str, str]:
         """A scrubbed environment: nothing of the person's shell decides what is built."""
-        base = {"TMPDIR": "/tmp", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}  # noqa: S108
-        return {"PATH": process.PATH, **base, "HOME": home, "SHELL": "/bin/sh", **self.env}
+        return {"PATH": process.PATH, **_CONSTANT, "HOME": home, **self.env}
+
+    def files_of(self, kind: str) -> Mapping[str, str]:
+        """Those of [files] that a part sees: the ones its steps or [env] name, and all of them
+        where these name the folder itself.
+        """
+        texts = " ".join((*self.parts[kind].steps, *self.env.values()))
+        named = re.findall(rf"{re.escape(self.places.files)}(?:/([\w.+-]+))?", texts)
+        if all(name in self.files for name in named):
+            return {name: self.files[name] for name in dict.fromkeys(named)}
+        return self.files
 
 
 def bind(

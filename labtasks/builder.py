@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +61,8 @@ class Trees:
     """A stack that has grown too high: copied into the new layer instead of lying under it."""
     newest: float = 0.0
     """Seconds since 1970 of the newest object: what is touched must be younger."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Small texts beside the trees, by name: of the recipe's and the lab's, those of this part."""
 
     @property
     def uses(self) -> tuple[LayerId, ...]:
@@ -84,7 +86,7 @@ class Workspace(ABC):
     def __post_init__(self) -> None:
         for name in ("out", "files", "home"):
             (self.scratch / name).mkdir(exist_ok=True)
-        for name, text in self.recipe.files.items():
+        for name, text in self.trees.files.items():
             path = self.scratch / "files" / name
             path.write_text(text, encoding="utf-8")
             os.utime(path, ns=(EPOCH, EPOCH))

@@ -89,7 +89,7 @@ class Guest(Workspace):
             [
                 *self._differing(places.src, trees.src, base[1].src if base else ()),
                 *self._differing(places.obj, whole, whole if base else ()),
-                *((f"{places.files}/{n}", self.scratch / "files" / n) for n in self.recipe.files),
+                *((f"{places.files}/{n}", self.scratch / "files" / n) for n in trees.files),
             ],
             self.scratch,
         )

@@ -170,7 +170,7 @@ def _settings(lab: Lab, kind: Kind) -> list[tuple[str, str]]:
     pairs += [(f"env {name}", value) for name, value in sorted(recipe.env.items())]
     pairs += [
         (f"file {name}", digest.of_bytes(text.encode()))
-        for name, text in sorted(recipe.files.items())
+        for name, text in sorted(recipe.files_of(kind).items())
     ]
     pairs += [("sources at", recipe.places.src), ("objects at", recipe.places.obj)]
     return pairs + list(identity.builder(lab))

@@ -86,7 +86,7 @@ class Guest:
         chosen = self.lab.settings.install
         names = self._names() | {"find": plug.FIND, "partition": str(chosen.partition)}
         self.run(_MOUNT.format(**names))
-        for name, text in self.lab.recipe.files.items():
+        for name, text in self.lab.recipe.files_of("install").items():
             where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
             self.run(f"cat >{where}", data=text.encode())
 

@@ -28,6 +28,10 @@ def test_where_a_text_is_cut_matters(text, data):
     assert same == (cut == other)
 
 
+NAMED = ("make -j{jobs} -f sys/", ": {files}/tiny.conf; make -j{jobs} -f sys/")
+"""A kernel's step that names the recipe's file."""
+
+
 def key(lab, kind="kernel", ref="base"):
     assert lab.store
     return lab.want(kind, ref).key
@@ -69,13 +73,56 @@ def test_comments_and_helpers_do_not_count(make_lab):
 )
 def test_each_setting_counts(make_lab, change):
     lab = make_lab()
+    lab.recipe(NAMED)
     before = key(lab)
     change(lab)
     assert key(lab) != before
 
 
+@pytest.mark.parametrize(
+    ("step", "counts"),
+    [
+        (": {files}/tiny.conf", {"tiny.conf"}),
+        (": {files}/tiny.conf {files}/other", {"tiny.conf", "other"}),
+        (": {files}", {"tiny.conf", "other"}),
+        (": {files}/other {files}", {"tiny.conf", "other"}),
+        (": {files}/$name", {"tiny.conf", "other"}),
+        (": {files}/nobody", {"tiny.conf", "other"}),
+        (":", set()),
+    ],
+)
+def test_a_file_counts_where_it_is_named_or_all_are(make_lab, step, counts):
+    """A kernel's configuration is no reason to build a world."""
+    lab = make_lab()
+    lab.recipe(
+        ("make -j{jobs} -f sys/", f"{step}; make -j{{jobs}} -f sys/"),
+        ("[files]", '[files]\n"other" = "1"'),
+    )
+    labels = {label for label, _ in lab.want("kernel", "base").inputs}
+    assert {label for label in labels if label.startswith("file ")} == {
+        f"file {name}" for name in counts
+    }
+    before = key(lab, "world")
+    lab.recipe(("conf one", "conf two"))
+    assert key(lab, "world") == before
+
+
+def test_a_file_that_does_not_count_is_not_there(make_lab):
+    lab = make_lab()
+    lab.recipe(
+        ("make -j{jobs} -f bin/Makefile {trim}",
+         ": {files}/other; ls /mnt/*les; mkdir -p {obj}/world"),
+        ("[files]", '[files]\n"other" = "1"'),
+    )  # fmt: skip
+    lab.doit("world:base")
+    said = lab.logs("world")[0].read_text().splitlines()
+    assert "other" in said
+    assert "tiny.conf" not in said
+
+
 def test_a_file_of_the_lab_replaces_the_recipes(make_lab):
     lab = make_lab()
+    lab.recipe(NAMED)
     before = key(lab)
     (lab.directory / "mine").write_text("conf one")
     lab.configure(files={"tiny.conf": "mine"})
@@ -128,6 +175,7 @@ def test_the_shell_of_the_person_does_not_count(make_lab):
     assert "MAKEFLAGS" not in log
     names = {line.partition("=")[0] for line in log.splitlines() if "=" in line}
     told = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SHELL", "O", "LEVEL", "PWD", "_"}
+    told |= {"SOURCE_DATE_EPOCH", "CCACHE_NODIRECT"}
     assert names <= told | {"OLDPWD", "SHLVL"}
     assert "0022" in log
 
