@@ -1,51 +1,64 @@
 """labtasks: content-hashed builds for operating-system developers.
 
-The rooms, in the order in which a commit passes through them; each knows nothing of the later ones:
+The rooms, in the order in which a commit passes through them. Each knows nothing of the later ones
+of its own part; import-linter has the exact layers.
 
-    live error digest              what everybody needs: words on a terminal, refusals, BLAKE3
-    process supervisor signals     commands: short questions, long work, and how they end
-    qemu accelerator qmp qcow2 ssh a virtual machine as data; what runs it; ways into it; its disks
-    addressee apprised notify      who is told, and by what channel
-    remote machine image           [ssh.<name>] and [vm.<name>] of lab.toml; a build machine's disk
-    settings recipe events         what the person wrote
-    lab binding git git_objects    what follows from it, and what the repository holds
-    atomic memory                  files written whole; what was learned once
-    identity widened               what builds, and what builds were seen to read besides
-    key                            what decides an artifact, as a list that is hashed or explained
-    graph search choice flaky      which commit changed a verdict, and which to test next
-    gitlog progress journal        what a bisect has found so far, and git's format for it
-    prospect                       how long it will still go on
-    trace trace_*                  what a build read, by whichever tracer there is
-    globs layer manifest locks store
-                                   file trees stacked on one another, and sealed artifacts of them
-    source abi                     a commit's files; what a kernel and a world must agree on
-    candidate reuse                how much work may be skipped: the ladder, the cheapest base
-    namespace processor bpf recorder builder overlay lane workspace tracing
-                                   run a recipe's steps where they see constant paths, watched
-    reach site guest parcel listing guest_disk remote_folder remote_script guest_tools
-                                   the same on another machine, virtual or not
-    attempt doubt failure          one build: run, disbelieved, sealed; its log
-    objfs artifact                 export what was built; the whole pipeline
-    events console judge           a serial console as named events, and what they come to
-    base plug through              install onto a clone of a base root, in a machine
-    session typist                 a shell or a login as data; a script typed at a prompt
-    tester errand way              who runs a test: init, a typist, ssh, this host
-    watch testbed verdict trial    boot what was installed, test it, keep the verdict
-    probe outlook series           one commit's verdict; what it will cost; how often to ask
-    view case proof ahead          a bisect: shown, written down, proved, built beside
-    hunt record                    driven, and told in the end
-    vm vm_files attach             machines brought up and down; a terminal on a console
-    survey gc room remains         what the cache holds, and may hold
-    checkup doctor                 whether all is well: in a machine, here
-    words report lanes picture page
-                                   what a bisect found: for a terminal, a program, a browser
-    explain verify                 why, and is it true
-    kinds tasks loader commands bisect_command bisect_status care main
-                                   doit's side, and the `labtasks` command
-    completion reference           what a shell offers; lab.toml's page
-    eitri                          several builds in sequence, by doit's tasks
-    witness passing transparent news muninn
-                                   any command undisturbed, and what is told at its end
+What everybody needs
+    words live error                     words for a person, on a terminal; refusals
+    digest globs                         BLAKE3; paths that match
+    atomic memory                        files written whole; what was learned once
+    process supervisor signals           commands: short questions, long work, and how both end
+
+A ref becomes a commit, and a commit a key
+    config settings recipe               what the person wrote: lab.toml and the recipe, checked
+    events session                       a recipe's console, and its shell
+    addressee machine remote             lab.toml's tables of who is told, and of machines
+    git git_objects demo                 names to commits, trees to differences; a demo
+    binding lab                          the recipe filled in; what every later room is given
+    identity guest_tools widened         what builds, and what builds were seen to read besides
+    base key                             what decides an artifact, hashed or explained
+
+Is it in the store, or nearly so?
+    layer locks manifest store           file trees on one another; sealed artifacts of them
+    source abi                           a commit's files; what a kernel and a world must agree on
+    trace trace_*                        what a build read, job by job
+    candidate reuse                      the ladder: which rung holds, from which artifact
+
+The steps are run, watched, and sealed
+    namespace processor                  constant paths for the steps; one processor for small ones
+    builder overlay lane                 run in overlays, or in copies; what they left
+    bpf recorder tracing                 watched by a program in the kernel, or by strace, or not
+    ssh reach site listing parcel guest  the same on another machine
+    guest_disk remote_folder             its trees there: on a disk, or in a folder
+    remote_script                        the shell text for that
+    workspace failure doubt attempt      one build: given its place, run, disbelieved, sealed
+    objfs artifact                       an image of what was built; the line that joins all this
+
+It is installed, booted and judged
+    qemu accelerator qmp qcow2           a virtual machine as data, what runs it, its disks
+    vm vm_files attach image             the lab's machines, up and down; a terminal; a Debian
+    plug through                         disks in a machine, which installs onto a clone of a base
+    console judge                        a serial console as named events, and what they come to
+    typist tester errand way             who runs a test: init, a typist, ssh, this host
+    watch testbed verdict trial          booted and watched; what was found is kept
+
+Which commit changed the verdict?
+    graph search choice flaky            the search: git's rules, what to test next, and how often
+    gitlog progress journal prospect     what has been found so far, and how long it goes on
+    probe outlook series                 one commit's verdict; what it will cost; when it is sure
+    view case proof ahead hunt           a bisect: shown, written down, proved, built beside, driven
+    record report lanes picture page     told: for a terminal, a program, a browser
+
+Commands
+    kinds tasks loader dodo              doit's tasks
+    commands explain verify              doit's commands: why, and is it true
+    bisect_command bisect_status         `doit bisect`
+    care survey gc room remains          what the cache holds, and may hold
+    checkup doctor                       whether all is well: in a machine, here
+    main completion reference            `labtasks`; what a shell offers; lab.toml's page
+    eitri                                several builds in sequence
+    muninn transparent witness passing   any command undisturbed
+    news notify apprised                 what is told at its end, to whom, by what channel
 """
 
 __version__ = "0.1.0"

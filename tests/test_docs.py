@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import environment, programs
 
+import labtasks
 from labtasks import events, kinds, main, recipe, reference, session
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -229,3 +230,15 @@ def test_every_event_is_documented() -> None:
     table = chapter.partition("| event | |\n|---|---|\n")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines() for name in row.split("|")[1].strip().split(", ")}
     assert named == {event.value for event in events.EventName}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [labtasks.__doc__ or "", (DOCS / "design.md").read_text(encoding="utf-8")],
+    ids=["guide", "design"],
+)
+def test_every_room_has_its_place(text: str) -> None:
+    """A newcomer finds each module named where the way of a commit is told."""
+    modules = {path.stem for path in Path(labtasks.__file__).parent.glob("*.py")}
+    named = {*re.findall(r"\w+", text)}
+    assert not {name for name in modules - named if not name.startswith(("_", "trace_"))}
