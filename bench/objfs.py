@@ -23,21 +23,12 @@ from pathlib import Path
 
 from common import DOIT, commit, lab, report, run, seconds
 
-from labtasks import key, qcow2
+from labtasks import image, key, qcow2
 from labtasks import lab as labs
 from labtasks.store import Store
 
 GB = 1 << 30
 ROUNDS = 20
-
-MACHINE = """
-[vm.build]
-image = "{0}.img"
-kernel = "{0}.kernel"
-initrd = "{0}.initrd"
-append = "console=ttyS0 mitigations=off"
-memory = 1024
-"""
 
 BIG = """\
 about = "objects of 1 MB, linked by cat"
@@ -108,8 +99,8 @@ def layers(image: Path) -> None:
         _step("the demo", demo, origin, "good", "sys/kern/kern_synch.c")
 
 
-def _vm(image: Path) -> str:
-    return f'builder = "vm:build"\ntracer = "depend"\n{MACHINE.format(image.resolve())}'
+def _vm(disk: Path) -> str:
+    return f'builder = "vm:build"\ntracer = "depend"\n{image.settings(disk.resolve())}'
 
 
 def _step(name: str, here: Path, repository: Path, ref: str, path: str) -> None:
