@@ -56,6 +56,11 @@ class Answer:
         """Standard output as text, undecodable bytes kept."""
         return self.output.decode(errors="surrogateescape")
 
+    @property
+    def complaint(self) -> str:
+        """The last line of its standard error; its status where it said nothing."""
+        return (self.error.strip().splitlines() or [f"status {self.code}"])[-1]
+
 
 def which(command: str, *, package: str = "", path: str | None = None) -> str:
     """The full path of a command. Raises UserError that names the package that has it."""

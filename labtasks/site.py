@@ -116,8 +116,7 @@ class Site(ABC):
         except InfraError as error:
             raise self.lost(error.message) from None
         if answer.code:
-            said = answer.error.strip().splitlines() or [f"status {answer.code}"]
-            raise self.failed(said, said[-1])
+            raise self.failed(answer.error.splitlines(), answer.complaint)
         return answer.text
 
     def failed(self, lines: Sequence[str], said: str) -> InfraError:

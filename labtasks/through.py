@@ -86,9 +86,9 @@ class Guest:
         """Run shell text; what it prints. Raises InfraError when it fails."""
         answer = ssh.query(self.to, ssh.shell(script), data=data, timeout=600)
         if answer.code:
-            said = (answer.error.strip().splitlines() or [f"status {answer.code}"])[-1]
             raise InfraError(
-                f"vm {self.to.name}: {said}", hint=f"its console: {self.state / 'console.log'}"
+                f"vm {self.to.name}: {answer.complaint}",
+                hint=f"its console: {self.state / 'console.log'}",
             )
         return answer.text
 

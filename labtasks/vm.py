@@ -132,11 +132,10 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
     process.which(qemu.binary(vm.arch))
     answer = process.query(qemu.argv(composed), cwd=state)
     if answer.code:
-        said = (answer.error.strip().splitlines() or ["QEMU said nothing"])[-1]
         complaint = answer.error.lower()
         hints = (hint for part, hint in _COMPLAINTS if part in complaint)
         other = f"QEMU was given what [vm.{name}] in lab.toml says"
-        raise InfraError(f"vm {name} does not start: {said}", hint=next(hints, other))
+        raise InfraError(f"vm {name} does not start: {answer.complaint}", hint=next(hints, other))
     found = find(lab, name)
     if found is None:
         raise InfraError(f"vm {name} ended at once", hint=f"the console is {_console(state)}")
