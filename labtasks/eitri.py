@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labtasks import config, kinds, signals
+from labtasks import config, guest_tools, kinds, signals
 from labtasks.error import INTERRUPTED, Code, LabError, UserError
 from labtasks.git import Commit
 from labtasks.key import Wanted
@@ -100,6 +100,7 @@ def main(name: str, words: Sequence[str]) -> int:
     try:
         asked = parse(name, words)
         rows = _looked_up(asked)
+        _awake(asked)
         _work(rows, asked)
     except LabError as error:
         sys.stderr.write(f"ERROR: {error}\n")
@@ -157,6 +158,17 @@ def _looked_up(asked: Asked) -> list[Row]:
             lab.vm(wish.vm)
         rows.append(Row(wish=wish, commit=lab.repository.commit(wish.ref)))
     return rows
+
+
+def _awake(asked: Asked) -> None:
+    """Bring up the machines that were never asked for their tools: every key holds the answer."""
+    from labtasks import loader  # noqa: PLC0415 (doit, which --help does not need)
+
+    lab = load(Path.cwd())
+    for name in dict.fromkeys(wish.builder for wish in asked.wishes):
+        there = lab.built_by(name)
+        if there.builder_vm and not guest_tools.is_known(there):
+            loader.run(f"builder={name}", f"up:{name}")
 
 
 def _work(rows: list[Row], asked: Asked) -> None:

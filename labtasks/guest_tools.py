@@ -86,8 +86,10 @@ def learned(lab: Lab) -> Learned:
     """What is known of the lab's machine. Raises UserError when it was never asked."""
     known = _known(lab)
     if known is None or known.about != _about(lab):
+        name = lab.builder_vm
         raise UserError(
-            f"nothing is known yet of the tools in {_name(lab)}", hint=f"doit up:{lab.builder_vm}"
+            f"nothing is known yet of the tools in {_name(lab)}",
+            hint=f"doit up:{name} builder={name}",
         )
     return known
 

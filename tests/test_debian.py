@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Lab, Repo, Said, World, environment, wait_for
+from conftest import Lab, Repo, Said, World, environment, programs, wait_for
+from servers import hook
 
 from labtasks import digest, main, plug, vm
 from labtasks.store import Store
@@ -296,6 +297,79 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert doit(lab, "ssh", "build", "mount").lines("/run/lab") == []
     finally:
         doit(lab, "down:build", code=None)
+
+
+BESIDE = """
+repository = "demo"
+recipe = "demo"
+tracer = "depend"
+[install]
+through = "inst"
+base = "../root.img"
+[vm.ta]
+"""
+
+
+def test_eitri_and_brokkr(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The article's day: builds in a machine, one of them broken, and who is told; an installation
+    from the first's obj fs, through another machine, while the next is being built.
+    """
+    tmp_path = tmp_path_factory.mktemp("eitri")
+    lab = tmp_path / "lab"
+    (tmp_path / "tree" / "boot").mkdir(parents=True)
+    _image(tmp_path / "root.img", tmp_path / "tree", "64M")
+    assert main.main(["init", str(lab)]) == 0
+    machine = MACHINE.format(disk)
+    text = BESIDE + machine + machine.replace("vm.build", "vm.inst")
+    (lab / "lab.toml").write_text(text)
+    programs(tmp_path / "bin")
+    good, broken, mended, after = (f"bad~{n}" for n in (19, 18, 16, 15))
+
+    def start(*words: str, url: str = "") -> subprocess.Popen[str]:
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        return subprocess.Popen(
+            words, cwd=lab, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environment(PATH=path, LABTASKS_NOTIFY=url, NO_PROXY="127.0.0.1"),
+        )  # fmt: skip
+
+    def ended(one: subprocess.Popen[str], code: int) -> tuple[str, list[list[str]]]:
+        """What it said, and its table's rows."""
+        said, _ = one.communicate(timeout=900)
+        assert one.returncode == code, said
+        return said, [
+            line.split(maxsplit=5) for line in said.rpartition("\n\n")[2].splitlines()[1:]
+        ]
+
+    try:
+        # the machine was never up: eitri brings it up
+        with hook() as there:
+            words = ("-c", *(f"build/{ref}" for ref in (good, broken, mended)))
+            said, rows = ended(start("muninn", "eitri", *words, url=there.url), 1)
+        assert said.count("vm build: started") == 1
+        assert [row[1] for row in rows] == [good, broken, mended]
+        assert [row[5].partition(":")[0] for row in rows] == ["built", "failed", "built"]
+        (got,) = there.got
+        assert got["title"].startswith("eitri -c build/bad~19")
+        assert "failed with status 1" in got["title"]
+        assert "sys/mstats.h: No such file" in got["message"].split("\n\n")[1]
+
+        # two at once: that one builds must not keep the other from installing
+        with start("eitri", f"build/{after}", f"build/{broken}") as build:
+            logs = lab / "cache" / "logs"
+            wait_for(lambda: any(logs.glob("*-c67e1b0*")), seconds=120)
+            said, rows = ended(start("brokkr", f"build/{good}/ta"), 0)
+            assert "through vm inst, onto" in said, said
+            assert rows[0][5] == "installed"
+            _, rows = ended(build, 1)
+        assert rows[0][5] == "built"
+        assert rows[1][5].startswith("failed: ")
+
+        several = (f"build/{ref}/ta" for ref in (good, broken, mended))
+        _, rows = ended(start("brokkr", "-c", *several), 1)
+        assert [row[5].partition(":")[0] for row in rows] == ["was there", "failed", "installed"]
+        assert doit(lab, "builder=build", f"test:{mended}:ta").lines("good: all tests passed")
+    finally:
+        doit(lab, "down:build", "down:inst", code=None)
 
 
 def _image(path: Path, tree: Path, size: str) -> None:
