@@ -13,8 +13,7 @@ from labtasks import failure
         ("cc -c a.c\na.c:3:1: error: expected ';'\nmake: *** [a.o] Error 1", "a.c:3:1: error: e"),
         ("ld: a.o: undefined reference to `b'\ncollect2: error: ld returned 1", "ld: a.o: undefin"),
         ("ld: error: undefined symbol: b\ncollect2: error: ld returned 1", "ld: error: undefined"),
-        ("Traceback (most recent call last):\n  import ply\nModuleNotFoundError: No module named"
-         " 'ply'\nninja: build stopped", "ModuleNotFoundError: No"),
+        ("Traceback (most recent call last):\nModuleNotFoundError: No m\nninja: b", "ModuleNotF"),
         ("FAILED: gen.h\nninja: build stopped: subcommand failed.", "FAILED: gen.h"),
         ("-- found\nCMake Error at CMakeLists.txt:3 (project):\n  none", "CMake Error at CMakeL"),
         ("+ make error: all\nmake: *** No rule to make target 'x'.", "make: *** No rule"),
