@@ -203,7 +203,7 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
         (tree / part).touch()
     bed = Testbed(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
-        root=str(tree / "obj"), boot=str(tree / "obj"), sha="bench", uses=(),
+        root=str(tree / "obj"), boot=str(tree / "obj"), image=None, sha="bench", uses=(),
         wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
     )  # fmt: skip
     return git_code(bed.run(name, tree / "console").outcome)

@@ -1,4 +1,4 @@
-"""The image of a root file system that is installed onto, and what it contains.
+"""The image of a root file system that is installed onto or booted as it is, and what it contains.
 
 It is never written. Its content is hashed once, not at every start. Knows nothing of installing.
 """
@@ -26,7 +26,33 @@ def path_of(lab: Lab) -> Path:
 
 def content_of(lab: Lab) -> Digest:
     """The base image's BLAKE3, remembered for as long as its size and time stay the same."""
-    path = path_of(lab)
+    return _content(lab, path_of(lab), "base.json")
+
+
+def of_vm(lab: Lab, vm: str) -> Path | None:
+    """The image with the world of a VM that brings its own; None where the recipe's machine boots
+    none, or the VM has none. Raises UserError when it is not there.
+    """
+    guest, image = lab.recipe.machine, lab.vm(vm).image
+    texts = (*guest.steps, *guest.drives, *guest.arguments, guest.append) if guest else ()
+    if not image or not any("{image}" in text for text in texts):
+        return None
+    path = (lab.directory / Path(image).expanduser()).absolute()
+    if not path.is_file():
+        raise UserError(
+            f"[vm.{vm}] image: {path} is no file",
+            hint="the disk with the world, its path relative to the lab",
+        )
+    return path
+
+
+def content_of_vm(lab: Lab, vm: str) -> Digest | None:
+    """That image's BLAKE3, remembered likewise. Raises UserError."""
+    path = of_vm(lab, vm)
+    return _content(lab, path, f"image-{vm}.json") if path else None
+
+
+def _content(lab: Lab, path: Path, name: str) -> Digest:
     about = [str(path), *memory.stamp(path)]
     size = path.stat().st_size
-    return memory.once(lab.cache / "base.json", about, lambda: digest.of_file(path, size))
+    return memory.once(lab.cache / name, about, lambda: digest.of_file(path, size))

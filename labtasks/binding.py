@@ -21,7 +21,7 @@ JOBS = "{jobs}"
 
 LATE = (
     "jobs", "root", "boot", "run", "test", "nonce", "sha", "way", "key", "dest", "out",
-    "piece", "line",
+    "piece", "line", "image",
 )  # fmt: skip
 """Names that are filled in when a step runs, not when the recipe is read."""
 

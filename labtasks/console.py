@@ -260,7 +260,8 @@ class Console:
             name=rule.name, line=_text(line), offset=self._start, seconds=seconds, message=message
         )
         if self._restarts(rule.name):
-            yield from self._counted(replace(event, name=EventName.SILENT_REBOOT))
+            said = f"it began again: {event.line}"
+            yield from self._counted(replace(event, name=EventName.SILENT_REBOOT, message=said))
         if rule.name in _CRASHES:
             self._crash = _Crash(event=event)
         else:

@@ -20,12 +20,15 @@ _FULL = 1 << 20
 """Free bytes below which a disk counts as full."""
 
 _ERRORS = (
-    r"(?i)\b(?:fatal )?error\b\s*:",
+    r"(?i)^(?!collect2: ).*\b(?:fatal )?error\b\s*:",  # the linker's own words are above gcc's
+    r"^[\w.]+(?:Error|Exception): ",  # Python's
     r"undefined reference to",
     r"don't know how to make",
     r"No rule to make target",
     r"\*\*\*.*(?:Error|Stop)",
     r"(?i)^\S+: not found",
+    r"^CMake Error ",
+    r"^FAILED: ",  # ninja's
 )
 """What the first error of a build log looks like, from the most to the least telling."""
 

@@ -31,7 +31,7 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Its root disk: a raw image, or one called .qcow2. It is never written: "
             "the machine has a layer of its own over it. Empty for a test VM that boots what was "
-            "installed, as the recipe says."
+            'installed, as the recipe says; with world = "image", the world that kernels boot on.'
         ),
     ] = ""
     digest: Annotated[

@@ -53,7 +53,8 @@ _NO_KERNEL = re.compile(r"invalid kernel header|[Ll]oad.*\b(kernel|multiboot|ELF
 class Testbed:
     """One kernel on one world in one kind of machine, to be run once or several times. `root` and
     `boot` are folders with what was installed, `uses` the layers they are, which nobody removes
-    while a machine runs on them; `sha` names the commit.
+    while a machine runs on them; `image` is the VM's own world, where no root was installed; `sha`
+    names the commit.
     """
 
     lab: Lab
@@ -62,6 +63,7 @@ class Testbed:
     vm: str
     root: str
     boot: str
+    image: Path | None
     sha: str
     uses: tuple[LayerId, ...]
     wanted: Described
@@ -174,6 +176,7 @@ class Testbed:
             "root": self.root,
             "boot": self.boot,
             "run": str(scratch / "run"),
+            "image": str(self.image or ""),
             "test": str(scratch / "test"),
             "nonce": nonce if runner == "init" else secrets.token_hex(8),
             "sha": self.sha,
@@ -200,9 +203,9 @@ class Testbed:
         guest, vm = self.guest, self.lab.vm(self.vm)
 
         def drive(text: str) -> Drive:
-            path = late(text, names)
-            form = qcow2.format_of(Path(path))
-            return Drive(file=path, format="fat" if Path(path).is_dir() else form)
+            path = Path(late(text, names))
+            path = path.resolve() if path.is_symlink() else path
+            return Drive(file=str(path), format="fat" if path.is_dir() else qcow2.format_of(path))
 
         return Machine(
             arch=guest.arch,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from labtasks import layer, verdict, way
+from labtasks import base, layer, verdict, way
 from labtasks.artifact import Request, produce
 from labtasks.error import UserError
 from labtasks.judge import Outcome, described
@@ -29,7 +29,7 @@ def verdict_on(
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
     """
-    _machine_of(lab)
+    _machine_of(lab, want, vm)
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
@@ -67,13 +67,13 @@ def boot(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Run
     """Boot an installed kernel now, whatever is known of it; its verdict is not kept, its console
     is, as a log. Raises as `verdict_on`.
     """
-    _machine_of(lab)
+    _machine_of(lab, want, vm)
     install, root = installed(lab, store, want, request)
     bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
     return bed.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
 
 
-def _machine_of(lab: Lab) -> Guest:
+def _machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
     """What boots, refused before anything is built if a test cannot be what lab.toml says."""
     if lab.recipe.machine is None:
         raise UserError(
@@ -82,7 +82,19 @@ def _machine_of(lab: Lab) -> Guest:
     described(lab.settings.test.bad, lab.settings.test.text)
     _ = lab.script
     way.refuse(lab)
+    refuse_rootless(lab, want, vm)
     return lab.recipe.machine
+
+
+def refuse_rootless(lab: Lab, want: Wanted, vm: str) -> None:
+    """Raises UserError where no world is built, and the VM has none of its own."""
+    own = "root" in lab.recipe.parts and root_under(lab, want) is None
+    if own and base.of_vm(lab, vm) is None:
+        raise UserError(
+            f"with world=image nothing is installed that vm {vm} could boot",
+            hint=f'image = "..." in [vm.{vm}] of lab.toml, where the recipe\'s [machine] has '
+            "{image}; or world=<ref>",
+        )
 
 
 def _testbed(
@@ -90,7 +102,8 @@ def _testbed(
     *, echo: bool,
 ) -> Testbed:  # fmt: skip
     return Testbed(
-        lab=lab, store=store, guest=_machine_of(lab), vm=vm, root=_tree(store, root),
+        lab=lab, store=store, guest=_machine_of(lab, want, vm), vm=vm,
+        root=_tree(store, root), image=None if root else base.of_vm(lab, vm),
         boot=_tree(store, install), sha=want.commit.short,
         uses=tuple(one.stack[0] for one in (install, root) if one),
         wanted=described(lab.settings.test.bad, lab.settings.test.text), echo=echo,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import accelerator, atomic, digest
+from labtasks import accelerator, atomic, base, digest
 from labtasks.digest import Key
 from labtasks.judge import Outcome
 from labtasks.key import Inputs, machine_of
@@ -68,7 +68,7 @@ def inputs_of(
     """
     test = lab.settings.test
     return (
-        ("root", root.digest if root else ""),
+        ("root", root.digest if root else base.content_of_vm(lab, vm) or ""),
         ("install", install.digest),
         *machine_of(lab, vm),
         *_emulator(lab, vm),

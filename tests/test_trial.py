@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import doit as run_doit
 
-from labtasks import main
+from labtasks import digest, main
+from labtasks import recipe as recipes
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
@@ -28,7 +29,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def doit(lab: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run doit in a lab whose lab.toml says this besides."""
     tables = "".join(f"{name.replace('__', '.')} = {value}\n" for name, value in settings.items())
-    text = f'repository = "demo"\nrecipe = "demo"\n{tables}'
+    recipe = "" if "recipe" in settings else 'recipe = "demo"\n'
+    text = f'repository = "demo"\n{recipe}{tables}'
     (lab / "lab.toml").write_text(text)
     return run_doit(lab, *words)
 
@@ -68,6 +70,35 @@ def test_a_commit_that_changes_nothing_installed_inherits_the_verdict(lab):
     ran = doit(lab, "test:good~0", "test:" + _documentation_only(lab))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert verdicts(lab) == before
+
+
+def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
+    doit(lab, "root:good", "install:good")
+    (installed,) = (lab / "cache" / "layers").glob("r*/t/root/tree")
+    image = lab / "own.img"
+    subprocess.run([installed.parent / "makefs", image, installed], check=True, timeout=60)
+    recipe = (Path(recipes.__file__).parent / "recipes" / "demo.toml").read_text()
+    before, machine, after = recipe.partition("\n[machine]\n")
+    steps, _, rest = after.partition('"""]\n')
+    assert "{root}" in steps
+    text = f'{before}{machine}steps = ["cp {{image}} {{run}}/root.img"]\n{rest}'
+    (lab / "demo.toml").write_text(text)
+    own = {"recipe": '"demo.toml"', "world": '"image"'}
+    refused = doit(lab, "test:good", **own)
+    assert refused.returncode == 3
+    assert "nothing is installed that vm test could boot" in refused.stderr
+    gone = doit(lab, "test:good", **own, vm__test__image='"none.img"')
+    assert gone.returncode == 3
+    assert "none.img is no file" in gone.stderr
+    ran = doit(lab, "test:good", **own, vm__test__image='"own.img"')
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "toolchain:" in ran.stdout
+    (held,) = [v for v in verdicts(lab) if dict(v["inputs"])["root"] == digest_of(image)]
+    assert held["outcome"] == "good"
+
+
+def digest_of(path: Path) -> str:
+    return digest.of_file(path, path.stat().st_size)
 
 
 def _documentation_only(lab: Path) -> str:

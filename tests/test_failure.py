@@ -1,0 +1,25 @@
+"""What a build's log says went wrong, of the tools that systems are built with."""
+
+from __future__ import annotations
+
+import pytest
+
+from labtasks import failure
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("cc -c a.c\na.c:3:1: error: expected ';'\nmake: *** [a.o] Error 1", "a.c:3:1: error: e"),
+        ("ld: a.o: undefined reference to `b'\ncollect2: error: ld returned 1", "ld: a.o: undefin"),
+        ("ld: error: undefined symbol: b\ncollect2: error: ld returned 1", "ld: error: undefined"),
+        ("Traceback (most recent call last):\nModuleNotFoundError: No m\nninja: b", "ModuleNotF"),
+        ("FAILED: gen.h\nninja: build stopped: subcommand failed.", "FAILED: gen.h"),
+        ("-- found\nCMake Error at CMakeLists.txt:3 (project):\n  none", "CMake Error at CMakeL"),
+        ("+ make error: all\nmake: *** No rule to make target 'x'.", "make: *** No rule"),
+        ("all is well", ""),
+    ],
+)  # fmt: skip
+def test_the_first_error_is_the_telling_one(log, error):
+    found = failure.first_of(log.splitlines())
+    assert found.startswith(error) if error else not found
