@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Lab, Repo, environment, wait_for
+
+from labtasks import main
 
 WHERE = os.environ.get("LABTASKS_FREEBSD_SSH", "")
 
@@ -126,8 +127,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             else:
                 repo.write(path, change)
         repo.commit(tag, tag=tag)
-    (root / "lab").mkdir()
-    shutil.copy(Path(__file__).parent.parent / "labtasks" / "dodo.py", root / "lab" / "dodo.py")
+    assert main.main(["init", str(root / "lab"), "--repository", str(repo.path)]) == 0
     (root / "lab" / "tiny.toml").write_text(RECIPE)
     found = Lab(root / "lab", repo)
     table = {
