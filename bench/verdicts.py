@@ -40,7 +40,7 @@ from labtasks import process
 from labtasks.builder import Trees, Workspace
 from labtasks.judge import Ended, Outcome, described, judge
 from labtasks.key import root_under, wanted
-from labtasks.recipe import late
+from labtasks.binding import late
 from labtasks.store import Manifest, Store
 from labtasks.verdict import Verdict
 from labtasks.watch import Watch
