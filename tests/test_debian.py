@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -336,9 +337,8 @@ def test_eitri_and_brokkr(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         """What it said, and its table's rows."""
         said, _ = one.communicate(timeout=900)
         assert one.returncode == code, said
-        return said, [
-            line.split(maxsplit=5) for line in said.rpartition("\n\n")[2].splitlines()[1:]
-        ]
+        lines = said.rpartition("\n\n")[2].splitlines()[1:]
+        return said, [re.split(" {2,}", line, maxsplit=5) for line in lines]
 
     try:
         # the machine was never up: eitri brings it up
