@@ -130,7 +130,7 @@ def test_builds(remote: Lab, world: World) -> None:
     layers = remote.directory / "cache" / "layers"
     step = remote.manifest("kernel", "kernel-c").stack
     assert len(step) == 2
-    assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 8 << 20
+    assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 1 << 20
 
     remote.recipe(
         ("make -j{jobs} -f sys/Makefile", "head -c1 /dev/zero >/dev/full; make -f sys/Makefile")
