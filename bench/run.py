@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Run them one after the other."""
     runs = [["up_to_date.py"], ["completion.py"], ["steps.py"], ["undisturbed.py"]]
-    runs += [["care.py"], ["bisects.py"]]
+    runs += [["care.py"], ["bisects.py"], ["verdicts.py"], ["objfs.py", "clone", "--sizes", "1"]]
     if len(sys.argv) > 1:
         runs.append(["sources.py", sys.argv[1]])
     for name, *words in runs:

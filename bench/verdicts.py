@@ -37,10 +37,10 @@ from common import DOIT, borrowed, commit, cost, lab, run
 
 from labtasks import lab as labs
 from labtasks import process
+from labtasks.binding import late
 from labtasks.builder import Trees, Workspace
 from labtasks.judge import Ended, Outcome, described, judge
 from labtasks.key import root_under, wanted
-from labtasks.recipe import late
 from labtasks.store import Manifest, Store
 from labtasks.verdict import Verdict
 from labtasks.watch import Watch
