@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Lab, Repo, environment, wait_for
+from conftest import Lab, Repo, wait_for
 
-from labtasks import main
+from labtasks import main, reach, ssh
+from labtasks.lab import load
 
 WHERE = os.environ.get("LABTASKS_FREEBSD_SSH", "")
 
@@ -136,16 +137,23 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     }  # fmt: skip
     found.configure(builder="ssh:fb", **{"ssh.fb": table})
     yield found
-    there(found, f"rm -rf {table['folder']}")
+    there(found, f"umount /mnt; rm -rf {table['folder']}")
 
 
 def there(lab: Lab, command: str) -> str:
     """Run a command on the machine, as the lab logs in."""
-    done = subprocess.run(
-        [*lab.argv("ssh", "fb"), command], cwd=lab.directory, env=environment(), check=False,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    return done.stdout
+    return ssh.query(reach.remote(load(lab.directory), "fb"), ssh.shell(command)).text
+
+
+@pytest.fixture(autouse=True)
+def clock(lab: Lab) -> None:
+    """An emulated machine falls behind, and nobody mends it here."""
+    set_clock(lab)
+
+
+def set_clock(lab: Lab, *, ahead: int = 0) -> None:
+    there(lab, "true")  # which makes the connection: the next one takes no time
+    there(lab, f"date -f %s {round(time.time() + ahead)}")
 
 
 def at_rest(lab: Lab) -> None:
@@ -196,13 +204,13 @@ def test_a_killed_doit(lab: Lab) -> None:
 
 
 def test_a_wrong_clock(lab: Lab) -> None:
-    there(lab, "date -f %s $(($(date +%s) + 3600))")
+    set_clock(lab, ahead=3600)
     try:
         lab.repo.git("checkout", "-q", "base")
         lab.repo.write("sys/y.c", "y=1\n")
         lab.repo.commit("late", tag="late")
         said = lab.doit("kernel:late", code=1).text
     finally:
-        there(lab, "date -f %s $(($(date +%s) - 3600))")
+        set_clock(lab)
     assert re.search(r"its clock is \+3[56]\d\d s off\n  hint: mend the clock", said)
     lab.doit("kernel:late")
