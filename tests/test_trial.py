@@ -10,6 +10,8 @@ from conftest import doit as run_doit
 
 from labtasks import digest, main
 from labtasks import recipe as recipes
+from labtasks.lab import load
+from labtasks.store import Store
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
@@ -74,7 +76,9 @@ def test_a_commit_that_changes_nothing_installed_inherits_the_verdict(lab):
 
 def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
     doit(lab, "root:good", "install:good")
-    (installed,) = (lab / "cache" / "layers").glob("r*/t/root/tree")
+    good = load(lab).repository.commit("good").id
+    (root,) = (m for m in Store(lab / "cache").all("root") if m.commit == good)
+    installed = lab / "cache" / "layers" / root.stack[0] / "t" / "root" / "tree"
     image = lab / "own.img"
     subprocess.run([installed.parent / "makefs", image, installed], check=True, timeout=60)
     recipe = (Path(recipes.__file__).parent / "recipes" / "demo.toml").read_text()
