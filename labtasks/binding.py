@@ -32,8 +32,6 @@ ENVIRONMENT = {
     "LANG": "C",
     "LC_ALL": "C",
     "TZ": "UTC",
-    # Compilers' __DATE__, and whatever else can do without the clock: the sources' time (source).
-    "SOURCE_DATE_EPOCH": "946684800",
     # ccache answers without looking for the headers that a compiler would look for in vain, and
     # one of that name that is added later would go unseen. So it runs the preprocessor first.
     "CCACHE_NODIRECT": "1",
