@@ -80,6 +80,25 @@ def test_copies(make_lab: Callable[..., Lab], tmp_path: Path, world: World) -> N
     assert not Path("/mnt/owner").exists()
 
 
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_records_of_the_world_are_not_the_kernel_s(
+    make_lab: Callable[..., Lab], host: Sshd, where: str
+) -> None:
+    """Where a build sees whole trees of objects, only what it wrote itself tells what it read."""
+    lab = make_lab(driver="copy", tracer="depend")
+    if where == "there":
+        needs("root", "strace")
+        lab.configure(**on_big(host) | {"tracer": "depend"})
+    lab.doit("kernel:base", "kernel:kernel-c")
+    for ref in ("base", "kernel-c"):
+        trace = lab.store.trace(lab.manifest("kernel", ref))
+        assert trace
+        made = {path for path in trace.writes if path.startswith("obj/")}
+        assert made
+        assert not {path for path in made if path.startswith("obj/world/")}
+    assert lab.manifest("kernel", "kernel-c").jobs < lab.manifest("kernel", "base").jobs
+
+
 def bare_path(tmp_path: Path) -> str:
     """A folder with what POSIX has, bsdtar, mtree, and mounts; find without -printf."""
     tools = "cat chmod cp date env getconf grep head id kill ls mkdir mount mtree mv printf pwd rm"
