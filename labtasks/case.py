@@ -146,7 +146,8 @@ class Case:
         }
         word = self.begin.terms.word(verdict)
         took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""
-        took += f"tested in {found.test_seconds:.1f} s" if found.test_seconds else found.how
+        how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else found.how
+        took += "not tested" if found.build_seconds and how == "tested" else how
         say(f"  {word}: {found.reason} ({took})")
         self.journal.add(
             Told(

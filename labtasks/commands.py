@@ -34,7 +34,8 @@ class _Ask(LabCommand):
         for name in names:
             kind, _, ref = name.partition(":")
             if kind not in self.kinds or not ref:
-                hint = config.nearest(kind, self.kinds)
+                usual = f"{kind}:HEAD" if kind in self.kinds else f"kernel:{kind}"
+                hint = config.nearest(kind, self.kinds) if ref else f"doit {self.name} {usual}"
                 raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
             codes.append(self.answer(session, kind, ref))
         return max(codes)

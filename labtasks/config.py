@@ -18,6 +18,7 @@ from labtasks.error import UserError
 T = TypeVar("T", bound=msgspec.Struct)
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
+_FITS = "docs/lab.md and docs/recipes.md say what fits"
 _WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
 
 
@@ -53,19 +54,34 @@ def changed(found: T, **fields: object) -> T:
     except msgspec.ValidationError as error:
         wrong = _WRONG.match(str(error))
         text = f"{wrong[2]}: {wrong[1]}" if wrong else str(error)
-        raise UserError(text, hint="docs/recipes.md and `labtasks init` say what fits") from None
+        raise UserError(text, hint=_FITS) from None
 
 
 def _explained(path: Path, structure: type[msgspec.Struct], text: str) -> UserError:
     unknown = _UNKNOWN.search(text)
     if unknown:
         name, where = unknown[1], unknown[2] or ""
-        fields = {f for s in _structures(structure) for f in s.__struct_fields__}
+        everywhere = {f for s in _structures(structure) for f in s.__struct_fields__}
+        fields = everywhere if where else set(structure.__struct_fields__)
         place = f" in [{where}]" if where else ""
         return UserError(f"{path}: unknown key {name!r}{place}", hint=nearest(name, fields))
     wrong = _WRONG.match(text)
     message = f"{wrong[2]}: {wrong[1]}" if wrong else text
-    return UserError(f"{path}: {message}", hint="docs/recipes.md and `labtasks init` say what fits")
+    words = _choices(structure, wrong[2]) if wrong and "enum" in wrong[1] else ()
+    hint = f"one of: {', '.join(words)}" if words else _FITS
+    return UserError(f"{path}: {message}", hint=hint)
+
+
+def _choices(structure: type[msgspec.Struct], where: str) -> tuple[str, ...]:
+    """The words that the setting at `where` (table.key) may have; none where it is not found."""
+    *tables, name = where.split(".")
+    hints = get_type_hints(structure)
+    for table in tables:
+        inner = hints.get(table)
+        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
+            return ()
+        hints = get_type_hints(inner)
+    return tuple(word for word in get_args(hints.get(name)) if isinstance(word, str))
 
 
 def _structures(structure: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -20,7 +21,8 @@ from labtasks.config import described, toml
 from labtasks.error import Code, LabError, UserError
 from labtasks.git import Repository
 from labtasks.machine import Vm
-from labtasks.settings import DEMO, FILE, Settings, Test
+from labtasks.remote import Ssh
+from labtasks.settings import DEMO, FILE, Gc, Install, Settings, Test
 
 DOIT_CFG = """\
 [GLOBAL]
@@ -42,7 +44,16 @@ console = labtasks.commands:Console
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class _Words(argparse.ArgumentParser):
+    """Refuses with the status that all commands here have for it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's hook."""
+        self.print_usage(sys.stderr)
+        self.exit(Code.REFUSED, f"{self.prog}: {message}\n")
+
+
+class _Parser(_Words):
     """Its help also says what doit has: nobody looks for that with `labtasks --help` in vain."""
 
     def format_help(self) -> str:
@@ -81,9 +92,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="labtasks", description="Make a lab; then `doit list`.")
-    commands = parser.add_subparsers(
-        dest="command", required=True, parser_class=argparse.ArgumentParser
-    )
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Words)
     init = commands.add_parser("init", help="write a commented lab.toml, and what doit needs")
     init.add_argument("directory", type=Path)
     init.add_argument("--repository", default="demo", help="the git clone to build from")
@@ -170,8 +179,11 @@ def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:
     inside = {
         "options": lambda: _options(recipe.load(recipe.find(name, directory))),
         "test": lambda: _table(Test),
+        "install": lambda: _table(Install),
+        "gc": lambda: _table(Gc),
         "notify": lambda: _table(Notify),
-        "vm": _machines,
+        "vm": lambda: _machines(Vm),
+        "ssh": lambda: _machines(Ssh),
     }
     for table, about in tables.items():
         yield from (*about, f"[{table}]")
@@ -192,11 +204,11 @@ def _options(found: recipe.Recipe) -> Iterator[str]:
         yield f"# {name} = {toml(option.default)}\n"
 
 
-def _machines() -> Iterator[str]:
-    """What a [vm.<name>] may say, as prose: nobody has a machine by default."""
-    for field, about in described(Vm):
+def _machines(structure: type[msgspec.Struct]) -> Iterator[str]:
+    """What a [vm.<name>] or [ssh.<name>] may say, as prose: nobody has a machine by default."""
+    for field, about in described(structure):
         lists = isinstance(field.default_factory, type)
-        default = "none" if lists else toml(field.default)
+        default = "required" if field.required else "none" if lists else toml(field.default)
         text = f"{field.name} ({default}): {about}"
         yield from textwrap.wrap(text, 90, initial_indent="#   ", subsequent_indent="#     ")
 

@@ -134,6 +134,8 @@ def find(name: str, directory: Path) -> Path:
 
 def load(path: Path) -> Recipe:
     """A recipe file, checked. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{path} is missing", hint="the path of a recipe is relative to the lab")
     recipe = config.read(path, Recipe)
     if any("/" in name or name.startswith(".") for name in recipe.files):
         raise UserError(f"{path}: [files] takes plain names", hint="they are put side by side")

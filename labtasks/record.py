@@ -5,6 +5,7 @@ Knows nothing of how a report looks.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from labtasks import page
@@ -172,7 +173,10 @@ def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
     """What shows it again, by hand."""
     begin = hunt.begin
     goods = " ".join(f"--good {good[:12]}" for good in begin.goods)
-    commands = [f"doit bisect {goods} --bad {begin.bad[:12]} --vm {begin.vm}"]
+    words = [goods, f"--bad {begin.bad[:12]} --vm {begin.vm}"]
+    words += ["--fixed"] * begin.fixed + ["--first-parent"] * begin.first_parent
+    words += [shlex.quote(path) for path in begin.paths]
+    commands = [f"doit bisect {' '.join(words)}"]
     for culprit in culprits[:1]:
         above = hunt.parents.get(culprit, ())
         commands += [f"doit test:{c[:12]}:{begin.vm}" for c in (culprit, *above)]

@@ -140,10 +140,10 @@ class Session:
     def _ask_on(self, kind: str, text: str) -> None:
         ref, vm = self.on_vm(text)
         want = self.want("install", ref)
-        if kind in RUNS and self.world() == "image":
-            from labtasks import trial  # noqa: PLC0415 (only where the VM brings its own world)
+        if kind in RUNS:
+            from labtasks import trial  # noqa: PLC0415 (only where something is booted)
 
-            trial.refuse_rootless(self.lab, want, vm)
+            trial.machine_of(self.lab, want, vm)
         root = key.root_under(self.lab, want)
         below = [self._add(root, root.commit.short)] if root else []
         installed = self._add(want, text)

@@ -29,7 +29,7 @@ def verdict_on(
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
     """
-    _machine_of(lab, want, vm)
+    machine_of(lab, want, vm)
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
@@ -67,13 +67,13 @@ def boot(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Run
     """Boot an installed kernel now, whatever is known of it; its verdict is not kept, its console
     is, as a log. Raises as `verdict_on`.
     """
-    _machine_of(lab, want, vm)
+    machine_of(lab, want, vm)
     install, root = installed(lab, store, want, request)
     bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
     return bed.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
 
 
-def _machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
+def machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
     """What boots, refused before anything is built if a test cannot be what lab.toml says."""
     if lab.recipe.machine is None:
         raise UserError(
@@ -102,7 +102,7 @@ def _testbed(
     *, echo: bool,
 ) -> Testbed:  # fmt: skip
     return Testbed(
-        lab=lab, store=store, guest=_machine_of(lab, want, vm), vm=vm,
+        lab=lab, store=store, guest=machine_of(lab, want, vm), vm=vm,
         root=_tree(store, root), image=None if root else base.of_vm(lab, vm),
         boot=_tree(store, install), sha=want.commit.short,
         uses=tuple(one.stack[0] for one in (install, root) if one),

@@ -69,7 +69,9 @@ def running(lab: Lab, name: str) -> Running:
     """The machine, which must be up. Raises UserError when it is not."""
     found = find(lab, name)
     if found is None:
-        raise UserError(f"vm {name} is not up", hint=f"doit up:{name}")
+        own = lab.vm(name).image
+        hint = f"doit up:{name}" if own else "it has no image: it is up only while a test runs"
+        raise UserError(f"vm {name} is not up", hint=hint)
     return found
 
 

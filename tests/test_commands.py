@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import get_args, get_type_hints
@@ -41,8 +42,7 @@ def test_the_defaults_it_shows_are_the_defaults(tmp_path):
     lines = path.read_text().splitlines()
     path.write_text(
         "\n".join(
-            line.removeprefix("# ") if line.startswith("# ") and " = " in line else line
-            for line in lines
+            line.removeprefix("# ") if re.match(r"# \w+ = ", line) else line for line in lines
         )
     )
     full = main.recipe.config.read(path, Settings)
