@@ -2,7 +2,7 @@
 
 The disk is made once: some minutes in all, emulated. Left out without root, mmdebstrap, QEMU, or
 a way to Debian's packages; LABTASKS_DEBIAN names one that was made before (its files without their
-endings).
+endings), LABTASKS_LONG lets a whole day of eitri and brokkr run.
 """
 
 from __future__ import annotations
@@ -311,6 +311,10 @@ base = "../root.img"
 """
 
 
+@pytest.mark.skipif(
+    not os.environ.get("LABTASKS_LONG"), reason="LABTASKS_LONG is not set: ten minutes, emulated"
+)
+@pytest.mark.timeout(3600)
 def test_eitri_and_brokkr(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The article's day: builds in a machine, one of them broken, and who is told; an installation
     from the first's obj fs, through another machine, while the next is being built.
