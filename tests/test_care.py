@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import environment
@@ -104,6 +105,7 @@ def test_status_says_what_there_is(built):
 
 def test_gc_says_what_would_go_and_then_it_goes(built):
     before = built.manifests("kernel")
+    _finished(built, time.time())
     assert built.doit("gc", "--quota", "1", "--dry-run").lines("0 artifacts would go")  # too young
     _age(built)
     said = built.doit("gc", "--quota", "1", "--dry-run")
@@ -140,9 +142,14 @@ def test_a_quota_makes_room_before_a_build(built):
 
 def _age(lab) -> None:
     """Let everything in a store be a month old."""
+    _finished(lab, 1_000_000)
+
+
+def _finished(lab, when: float) -> None:
+    """Let everything in a store have been made then."""
     for path in (lab.directory / "cache" / "artifacts").glob("*/*/manifest.json"):
         text = path.read_text()
-        path.write_text(re.sub(r'("finished": )[\d.]+', r"\g<1>1000000.0", text))
+        path.write_text(re.sub(r'("finished": )[\d.]+', rf"\g<1>{when:.1f}", text))
 
 
 def test_doctor_is_content_and_says_what_is_missing(built):
