@@ -114,6 +114,22 @@ def test_the_command_line(built, words, message, hint):
     assert "Traceback" not in said.text
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ([], "recipe tiny has no install", "it has: world, kernel"),
+        (["no/such/path"], "touches no/such/path", "relative to the top"),
+    ],
+)
+def test_a_bisect_that_cannot_be_is_not_begun(built, words, message, hint):
+    begin = ("bisect", "--good", "base", "--bad", "docs", *words)
+    for _ in range(2):  # a second one is not told that a bisect is under way
+        said = refused(built, *begin)
+        assert said.lines(message), said.text
+        assert said.lines(f"hint: .*{hint}"), said.text
+    assert refused(built, "bisect").lines("no bisect has begun")
+
+
 def refused(lab, *words, code=3):
     said = lab.doit(*words, code=code)
     assert "Traceback" not in said.text
