@@ -88,6 +88,8 @@ COMMANDS = [
     (["build:no-such-ref"], "'no-such-ref' is not a commit", "git log"),
     (["build:0123abcd"], "'0123abcd' is not a commit", "git fetch"),
     (["build:--all"], "'--all' is not a commit", "git log"),
+    (["build:bsae"], "'bsae' is not a commit", "did you mean 'base'.*git log"),
+    (["build:bsae~1^{commit}"], "is not a commit", "did you mean 'base'"),
     (["build:HEAD:sys"], "is not a commit", "git log"),
     (["build:"], "names no commit", "build:HEAD"),
     (["bild:HEAD"], "no task is called bild", "'build'"),
