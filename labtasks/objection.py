@@ -60,9 +60,10 @@ def to_verdict(lab: Lab, events: Sequence[AnyEvent], told: Told) -> None:
     )
     cleared = any(repository.is_ancestor(told.commit, good) for good in begin.goods)
     if told.commit not in parents and not (cleared and told.verdict is not Verdict.BAD):
+        touching = f" that touch {' '.join(begin.paths)}" if begin.paths else ""
         raise UserError(
             f"{told.commit[:12]} is not among the commits of this search",
-            hint=f"{begin.goods[0][:12]}..{begin.bad[:12]} are",
+            hint=f"those of {begin.goods[0][:12]}..{begin.bad[:12]}{touching} are",
         )
     decider = Decider.of(begin)
     decider.search(state([*events, told]), graph.graph(parents))
