@@ -12,10 +12,16 @@ from labtasks.error import UserError
 from labtasks.lab import load
 
 
+def read(lab):
+    """All that lab.toml names: the recipe, bound, and the test script."""
+    found = load(lab.directory)
+    return found.recipe, found.script
+
+
 def said_of(lab):
     """What reading the lab and binding its recipe says: the message, and the hint."""
     with pytest.raises(UserError) as caught:
-        _ = load(lab.directory).recipe
+        read(lab)
     return caught.value.message, caught.value.hint
 
 
@@ -33,7 +39,9 @@ SETTINGS = [
     ({"test": {"run": "consol"}}, "test.run: Invalid enum value 'consol'", "one of: .*console"),
     ({"options": {"levle": "1"}}, "has no option 'levle'", "'level'"),
     ({"options": {"trim": "perhaps"}}, "option trim is 'perhaps'", "one of: no, yes"),
-    ({"files": {"tiny.conf": "none"}}, "'none'", "relative to the lab"),
+    ({"files": {"tiny.conf": "none"}}, "'none': No such file", "relative to the lab"),
+    ({"gc": {"quota": "40 GX"}}, r"lab.toml: \[gc\] quota: '40 GX' is no size$", "512 MiB"),
+    ({"test": {"script": "none"}}, r"\[test\] 'none': No such file or directory$", "relative to"),
 ]
 
 
