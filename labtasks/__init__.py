@@ -53,6 +53,7 @@ Commands
     kinds tasks loader dodo              doit's tasks
     commands explain verify              doit's commands: why, and is it true
     bisect_command bisect_status         `doit bisect`
+    objection                            what is refused before its journal is written
     care survey gc room remains          what the cache holds, and may hold
     checkup doctor                       whether all is well: in a machine, here
     main completion reference            `labtasks`; what a shell offers; lab.toml's page

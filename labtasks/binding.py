@@ -38,7 +38,10 @@ ENVIRONMENT = {
 }
 """What every step sees, but for its HOME and what the recipe says: nothing of the person's."""
 
-_NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_NAME = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+_AROUND = 30
+"""Characters that are shown before and behind what is wrong in a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +190,17 @@ def late(text: str, names: Mapping[str, str]) -> str:
 
 
 def fill(text: str, names: Mapping[str, str], path: Path) -> str:
-    """Plain substitution: `{name}`, and doubled braces for literal ones. Raises UserError."""
+    """Plain substitution: `{name}`, and doubled braces for literal ones. Raises UserError for a
+    name that nobody knows, and for a brace that belongs to none.
+    """
 
     def one(match: re.Match[str]) -> str:
+        if len(match[0]) == 1:
+            where = text[max(0, match.start() - _AROUND) : match.end() + _AROUND]
+            raise UserError(
+                f"{path}: {match[0]} stands alone in {where!r}",
+                hint="a name is {name}; literal braces are doubled: {{ }}",
+            )
         if match[1] is None:
             return match[0][0]
         if match[1] not in names:

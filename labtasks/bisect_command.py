@@ -19,11 +19,11 @@ from labtasks.journal import Journal, read
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
 from labtasks.progress import End, Start, State, Told, imported, state
-from labtasks.search import Verdict
 from labtasks.tasks import Session, request
 
 if TYPE_CHECKING:
     from labtasks.hunt import Hunt
+    from labtasks.key import World
 
 _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("good", "good", list, [], "a commit that is good (several may be given)"),
@@ -112,10 +112,8 @@ def _terms(found: State) -> tuple[str, ...]:
     return (found.start.old, found.start.new) if found.start else ()
 
 
-def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
-    """Write a start, unless it is the one that is under way. Raises UserError."""
-    from labtasks.series import Decider  # noqa: PLC0415
-
+def _asked(session: Session, options: Any, paths: list[str]) -> Start:
+    """The start that a command line describes. Raises UserError."""
     if not (options["good"] and options["bad"]):
         raise UserError(
             "a bisect needs both ends", hint="doit bisect --good REF --bad REF [--vm VM]"
@@ -123,7 +121,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
     repository = session.lab.repository
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
     pinned = session.world()  # as a commit: a branch may move before the end
-    start = Start(
+    return Start(
         goods=tuple(dict.fromkeys(repository.commit(ref).id for ref in options["good"])),
         bad=repository.commit(options["bad"]).id,
         vm=vm,
@@ -138,34 +136,26 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
             "builder": session.lab.builder_name,
         },
     )
-    under_way = journal.state
+
+
+def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
+    """Write a start, unless it is the one that is under way. Raises UserError."""
+    from labtasks import objection  # noqa: PLC0415
+
+    start, under_way = _asked(session, options, paths), journal.state
     same = under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start
     if same and not under_way.end:
         return
-    _refuse_another(under_way)
-    if start.bad in start.goods:
-        raise UserError("good and bad are one commit", hint="name two")
-    if not repository.between(start.bad, start.goods, first_parent=start.first_parent):
-        raise UserError(
-            f"{options['bad']} is an ancestor of a good commit: nothing between them",
-            hint="are good and bad the right way round? --fixed looks for what mended a failure",
-        )
-    Decider.of(start)
-    _ = session.lab.tested_by(start.test).script  # refused now, if it is not there
+    objection.to_another(under_way)
+    objection.to_ends(session.lab, start, said=options["bad"])
+    objection.to_testing(session.lab, start, _world(session, start))
     journal.add(start)
 
 
-def _refuse_another(under_way: State) -> None:
-    """Nobody loses a search that is under way without saying so. Raises UserError."""
-    if under_way.start and not under_way.end and not under_way.culprit:
-        ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
-        raise UserError(
-            f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
-        )
-
-
 def _replay(session: Session, journal: Journal, path: Path, options: Any) -> None:
-    _refuse_another(journal.state)
+    from labtasks import objection  # noqa: PLC0415
+
+    objection.to_another(journal.state)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -179,11 +169,16 @@ def _replay(session: Session, journal: Journal, path: Path, options: Any) -> Non
             return None
 
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
-    for event in imported(gitlog.read(text, resolve), vm=vm, test=options["test"]):
+    events = imported(gitlog.read(text, resolve), vm=vm, test=options["test"])
+    begin = state(events).begun()
+    objection.to_testing(session.lab, begin, _world(session, begin))
+    for event in events:
         journal.add(event)
 
 
 def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str]) -> int:
+    from labtasks import objection  # noqa: PLC0415
+
     begin = journal.state.begun()
     verdict = begin.terms.verdict(word)
     for ref in refs or ["HEAD"]:
@@ -191,29 +186,10 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
         told = Told(
             commit=commit.id, verdict=verdict, outcome=word, reason="said so", how="by hand"
         )
-        _refuse_contradiction(session.lab, journal, told)
+        objection.to_verdict(session.lab, journal.events, told)
         journal.add(told)
         say(f"{commit.short} is {word}, said by hand")
     return Code.DONE
-
-
-def _refuse_contradiction(lab: Lab, journal: Journal, told: Told) -> None:
-    """A verdict must go with those that stand. Raises UserError."""
-    from labtasks import graph  # noqa: PLC0415
-    from labtasks.series import Decider  # noqa: PLC0415
-
-    begin, repository = journal.state.begun(), lab.repository
-    parents = repository.between(
-        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
-    )
-    cleared = any(repository.is_ancestor(told.commit, good) for good in begin.goods)
-    if told.commit not in parents and not (cleared and told.verdict is not Verdict.BAD):
-        raise UserError(
-            f"{told.commit[:12]} is not among the commits of this search",
-            hint=f"{begin.goods[0][:12]}..{begin.bad[:12]} are",
-        )
-    decider = Decider.of(begin)
-    decider.search(state([*journal.events, told]), graph.graph(parents))
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
@@ -251,13 +227,12 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
 
     begin = journal.state.begun()
     lab = _built_as_begun(session, begin).tested_by(begin.test)
-    world = begin.options.get("world") or lab.settings.world or begin.goods[0]
     prober = Prober(
         lab=lab,
         store=session.store,
         vm=begin.vm,
         request=request(session),
-        world=session.world_of(world),
+        world=_world(session, begin),
     )
     return Hunt(
         lab=lab,
@@ -269,6 +244,12 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
         revert=options["revert"],
         ahead=Ahead(prober=prober) if options["process"] > 1 else None,
     )
+
+
+def _world(session: Session, begin: Start) -> World:
+    """The world that kernels are tried on: what the bisect began with, else the good end's."""
+    chosen = begin.options.get("world") or session.lab.settings.world or begin.goods[0]
+    return session.world_of(chosen)
 
 
 def _built_as_begun(session: Session, begin: Start) -> Lab:

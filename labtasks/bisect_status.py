@@ -13,10 +13,11 @@ from labtasks.store import Store
 
 
 def git_log(lab: Lab, found: State) -> str:
-    """What was found, as git writes it."""
+    """What was found, as git writes it: its last line names the culprit."""
     log = found.git_log()
-    about = lab.repository.about([commit for commit, _ in log.told])
-    return gitlog.write(log, {c: a.subject for c, a in about.items()})
+    culprits = found.culprit.commits if found.culprit else ()
+    about = lab.repository.about([*(commit for commit, _ in log.told), *culprits])
+    return gitlog.write(log, {c: a.subject for c, a in about.items()}, culprits)
 
 
 def status(lab: Lab, store: Store, found: State) -> int:

@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
 
+from labtasks import config
 from labtasks.error import UserError
 from labtasks.git_objects import Objects, TreeId
 
 CommitId = NewType("CommitId", str)
+
+_BEHIND = re.compile(r"[~^:]|@\{")
+"""Begins what is said of a commit behind its name: main~3."""
+
+_DIGITS = re.compile(r"[0-9a-f]{4,40}")
+"""What may be the beginning of a commit's id, and resembles no name."""
 
 _SEVERAL = re.compile(r"\^|[^:{]*\.\.")
 """Begins what git takes for a range, where one commit is meant."""
@@ -60,9 +67,18 @@ class Repository(Objects):
                 line.split()[1] for line in answer.error.splitlines() if line.startswith("hint:   ")
             ]
             return f"several objects begin so ({', '.join(names)}): give more digits"
+        near = self._near(ref)
         if self.shallow:
-            return "the clone is shallow: `git fetch --unshallow` brings the older commits"
-        return "`git log` shows what there is; `git fetch` brings what is missing"
+            return f"{near}the clone is shallow: `git fetch --unshallow` brings the older commits"
+        return f"{near}`git log` shows what there is; `git fetch` brings what is missing"
+
+    def _near(self, ref: str) -> str:
+        """The branch or tag that may have been meant, as a hint's beginning; "" for none."""
+        word = _BEHIND.split(ref)[0]
+        if not word or _DIGITS.fullmatch(word):
+            return ""
+        near = config.nearest(word, self.names())
+        return f"{near} " if near.startswith("did you mean") else ""
 
     def is_ancestor(self, old: CommitId, new: CommitId) -> bool:
         """Whether `new` descends from `old` (or is it)."""

@@ -152,8 +152,9 @@ class Lab:
         try:
             return (self.directory / Path(where).expanduser()).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise UserError(
-                f"{self.directory / FILE}: [{table}] {where!r}: {error}",
+                f"{self.directory / FILE}: [{table}] {where!r}: {why}",
                 hint="a text file, its path relative to the lab",
             ) from None
 
@@ -232,5 +233,6 @@ def load(directory: Path, *, builder: str = "") -> Lab:
     is missing or wrong.
     """
     settings = config.read(directory / FILE, Settings)
+    _ = settings.gc.bytes  # refused now, if it is no size
     found = Lab(directory=directory, settings=settings)
     return found.built_by(builder) if builder else found

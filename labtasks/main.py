@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Words)
     init = commands.add_parser("init", help="write a commented lab.toml, and what doit needs")
     init.add_argument("directory", type=Path)
-    init.add_argument("--repository", default="demo", help="the git clone to build from")
+    init.add_argument("--repository", help="the git clone to build from (the demo's own)")
     init.add_argument("--recipe", default="demo", help="freebsd, linux, demo, or a .toml file")
     history = commands.add_parser("demo", help="write the demo OS and its history, as a git clone")
     history.add_argument("directory", type=Path)
@@ -144,7 +144,13 @@ def _image(asked: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def _init(directory: Path, repository: str, name: str) -> None:
+def _init(directory: Path, repository: str | None, name: str) -> None:
+    if repository is None and recipe.find(name, directory) != recipe.find(DEMO, directory):
+        raise UserError(
+            f"recipe {name!r} is not for the demo's repository, and no other is named",
+            hint="--repository CLONE",
+        )
+    repository = repository or DEMO
     files = {
         FILE: "\n".join(_lab_toml(repository, name, directory)),
         "dodo.py": (Path(__file__).parent / "dodo.py").read_text(encoding="utf-8"),

@@ -36,7 +36,8 @@ lines, and of a build or a bisect the line that matters.
   --test    send a message now: 0 when all channels took it, 1 when not, 3 when none is set up right
 
 Who is told, as URLs of apprise (https://github.com/caronc/apprise/wiki):
-  LABTASKS_NOTIFY               in the environment, with spaces between them: these and no others
+  LABTASKS_NOTIFY               in the environment, with spaces between them: these and no others;
+                                empty for nobody
   lab.toml, [notify] urls       of the lab in the working directory
   ~/.config/labtasks/notify     one a line; make it mode 600
 
@@ -121,6 +122,8 @@ class Herald:
         from labtasks import notify  # noqa: PLC0415 (while the command runs)
 
         importlib.import_module("labtasks.news")  # needed at the end: so it costs nothing then
+        if notify.silenced():
+            return
         try:
             found = notify.addresses(self._directory)
             if not found:

@@ -81,6 +81,11 @@ def addresses(directory: Path, environ: Mapping[str, str] = os.environ) -> tuple
     return tuple(first.values())
 
 
+def silenced(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment says that nobody is to be told."""
+    return not environ.get(VARIABLE, VARIABLE).strip()
+
+
 def _named(urls: Sequence[str], where: str) -> Iterator[Address]:
     for number, url in enumerate(urls, 1):
         scheme = apprised.scheme(url)

@@ -6,7 +6,6 @@ Pinned worlds, commits to keep and those of a bisect under way are safe. Knows n
 from __future__ import annotations
 
 import contextlib
-import re
 
 from labtasks import gc, journal
 from labtasks.error import UserError, say
@@ -14,28 +13,17 @@ from labtasks.gc import DAY, Rules
 from labtasks.git import CommitId
 from labtasks.lab import Lab
 from labtasks.progress import state
+from labtasks.settings import in_bytes
 from labtasks.store import Store
 from labtasks.survey import Held
 from labtasks.words import count, size
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def in_bytes(text: str) -> int:
-    """A size as people write it: 40 GB, 512MiB, 1000000. Raises UserError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip())
-    if not match:
-        raise UserError(f"{text!r} is no size", hint="40 GB, 512 MiB, or a number of bytes")
-    unit = 1024 ** "KMGT".index(match[2]) * 1024 if match[2] and match[3] else _UNITS[match[2]]
-    return int(float(match[1]) * unit)
 
 
 def rules(lab: Lab, *, quota: str = "", days: float | None = None) -> Rules:
     """The lab's rules, those of a command line before those of lab.toml."""
     asked = lab.settings.gc
-    limit = quota or asked.quota
     return Rules(
-        quota=in_bytes(limit) if limit else 0,
+        quota=in_bytes(quota) if quota else asked.bytes,
         age=(asked.days if days is None else days) * DAY,
         keep=frozenset(_kept(lab)),
     )

@@ -5,11 +5,13 @@ The descriptions are lab.toml's reference. Knows nothing of what follows from an
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
 
 from labtasks.addressee import Notify
+from labtasks.error import UserError
 from labtasks.machine import Vm
 from labtasks.remote import Ssh
 
@@ -18,6 +20,17 @@ DEMO = "demo"
 """The repository that is made here, and its recipe."""
 
 Meta = msgspec.Meta
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def in_bytes(text: str) -> int:
+    """A size as people write it: 40 GB, 512MiB, 1000000. Raises UserError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip())
+    if not match:
+        raise UserError(f"{text!r} is no size", hint="40 GB, 512 MiB, or a number of bytes")
+    unit = 1024 ** "KMGT".index(match[2]) * 1024 if match[2] and match[3] else _UNITS[match[2]]
+    return int(float(match[1]) * unit)
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +111,6 @@ class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description='Bytes that artifacts may take, as in "40 GB"; empty for no limit. Before '
             "a build that would not fit, the longest unused go.",
-            pattern=r"^(\d+(\.\d+)? ?([KMGT]i?B?)?)?$",
         ),
     ] = ""
     days: Annotated[
@@ -107,6 +119,14 @@ class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep: Annotated[
         tuple[str, ...], Meta(description="Refs whose artifacts stay, whatever the rest says.")
     ] = ()
+
+    @property
+    def bytes(self) -> int:
+        """The quota in bytes, 0 for none. Raises UserError."""
+        try:
+            return in_bytes(self.quota) if self.quota else 0
+        except UserError as error:
+            raise UserError(f"{FILE}: [gc] quota: {error.message}", hint=error.hint) from None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from conftest import doit
 
-from labtasks import bisect_command, main
+from labtasks import bisect_command, bisect_status, main, objection
 from labtasks.error import UserError
 from labtasks.git import CommitId
 from labtasks.lab import load
-from labtasks.progress import Start
+from labtasks.progress import Culprit, Start, Told, state
+from labtasks.search import Verdict
 from labtasks.store import Store
 from labtasks.tasks import Options, Session
 
@@ -52,6 +53,29 @@ def test_who_goes_on_may_name_another_builder(lab, capsys):
 def test_a_builder_that_is_there_no_more_is_refused(lab):
     with pytest.raises(UserError, match="no builder is called 'gone'"):
         bisect_command._built_as_begun(session(lab), begun("gone"))
+
+
+def ends(lab: Path, **more) -> Start:
+    commit = load(lab).repository.commit
+    return Start(goods=(commit("good").id,), bad=commit("bad").id, **more)
+
+
+def test_a_verdict_outside_the_paths_is_refused_with_the_paths(lab):
+    begin = ends(lab, paths=("docs", "no such"))
+    told = Told(commit=begin.bad, verdict=Verdict.SKIP)
+    with pytest.raises(UserError) as caught:
+        objection.to_verdict(load(lab), [begin], told)
+    between = f"{begin.goods[0][:12]}..{begin.bad[:12]}"
+    assert caught.value.hint == f"those of {between} that touch docs no such are"
+
+
+def test_a_log_ends_with_the_culprit_as_gits_does(lab):
+    begin = ends(lab)
+    found = load(lab).repository.commit("bad~3")
+    events = [begin, Told(commit=found.id, verdict=Verdict.BAD)]
+    assert "first bad" not in bisect_status.git_log(load(lab), state(events))
+    log = bisect_status.git_log(load(lab), state([*events, Culprit(commits=(found.id,))]))
+    assert log.splitlines()[-1] == f"# first bad commit: [{found.id}] {found.subject}"
 
 
 @pytest.mark.parametrize("words", [("",), ("run", ""), ("gc", ""), ("verdict", ""), ("ssh", "")])

@@ -94,6 +94,9 @@ def test_git_takes_the_log_and_agrees(over, tmp_path):
     argv = ["git", "-C", str(tmp_path / "tree"), "bisect", "replay", str(log)]
     said = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment())
     assert CULPRIT in said.stdout
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("# first bad commit: [")
+    assert last.endswith(f"] {CULPRIT}")
 
 
 def test_a_log_says_each_thing_once(over):

@@ -13,7 +13,7 @@ from conftest import environment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import gc, room, survey
+from labtasks import gc, settings, survey
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.gc import DAY, Rules
@@ -83,12 +83,12 @@ def test_no_rule_removes_more_than_it_must(seed, quota):
     [("40 GB", 40 * 10**9), ("1.5G", 15 * 10**8), ("2 MiB", 2 << 20), ("7", 7), ("3KiB", 3072)],
 )
 def test_sizes_are_read_as_people_write_them(text, number):
-    assert room.in_bytes(text) == number
+    assert settings.in_bytes(text) == number
 
 
 def test_a_size_that_is_none_is_refused():
     with pytest.raises(UserError, match="is no size"):
-        room.in_bytes("much")
+        settings.in_bytes("much")
 
 
 @given(st.integers(0, 10**15))

@@ -14,6 +14,8 @@ from conftest import ROOT, doit, environment
 from labtasks import main
 from labtasks.settings import Settings
 
+LINUX = ("--recipe", "linux", "--repository", "demo")
+
 
 def labtasks(*words, cwd=None):
     return subprocess.run(
@@ -36,7 +38,7 @@ def test_init_documents_every_setting(tmp_path):
 
 def test_the_defaults_it_shows_are_the_defaults(tmp_path):
     """Every commented setting can be uncommented as it stands, and changes nothing."""
-    assert main.main(["init", str(tmp_path / "lab"), "--recipe", "linux"]) == 0
+    assert main.main(["init", str(tmp_path / "lab"), *LINUX]) == 0
     path = tmp_path / "lab" / "lab.toml"
     plain = main.recipe.config.read(path, Settings)
     lines = path.read_text().splitlines()
@@ -70,6 +72,14 @@ def test_init_refuses_what_is_not_there(tmp_path, words):
     assert done.returncode == 3
     assert "hint:" in done.stderr
     assert not (tmp_path / "lab").exists()
+
+
+def test_init_takes_the_demo_s_repository_for_the_demo_alone(tmp_path):
+    done = labtasks("init", tmp_path / "lab", "--recipe", "linux")
+    assert done.returncode == 3
+    assert "hint: --repository CLONE" in done.stderr
+    assert not (tmp_path / "lab").exists()
+    assert labtasks("init", tmp_path / "lab", *LINUX).returncode == 0
 
 
 def test_list_needs_neither_git_nor_a_repository(make_lab, tmp_path):

@@ -12,10 +12,16 @@ from labtasks.error import UserError
 from labtasks.lab import load
 
 
+def read(lab):
+    """All that lab.toml names: the recipe, bound, and the test script."""
+    found = load(lab.directory)
+    return found.recipe, found.script
+
+
 def said_of(lab):
     """What reading the lab and binding its recipe says: the message, and the hint."""
     with pytest.raises(UserError) as caught:
-        _ = load(lab.directory).recipe
+        read(lab)
     return caught.value.message, caught.value.hint
 
 
@@ -33,7 +39,9 @@ SETTINGS = [
     ({"test": {"run": "consol"}}, "test.run: Invalid enum value 'consol'", "one of: .*console"),
     ({"options": {"levle": "1"}}, "has no option 'levle'", "'level'"),
     ({"options": {"trim": "perhaps"}}, "option trim is 'perhaps'", "one of: no, yes"),
-    ({"files": {"tiny.conf": "none"}}, "'none'", "relative to the lab"),
+    ({"files": {"tiny.conf": "none"}}, "'none': No such file", "relative to the lab"),
+    ({"gc": {"quota": "40 GX"}}, r"lab.toml: \[gc\] quota: '40 GX' is no size$", "512 MiB"),
+    ({"test": {"script": "none"}}, r"\[test\] 'none': No such file or directory$", "relative to"),
 ]
 
 
@@ -55,7 +63,10 @@ RECIPES = [
     ('["sys", "include"]', '["../sys"]', "outside the tree", "below the root"),
     ('["sys", "include"]', '"sys"', r"inputs: Expected `array`", "recipes.md"),
     ("Makefile {trim}", "Makefile {trm}", r"unknown name \{trm\}", "'trim'"),
-    ("Makefile {trim}", "Makefile ${trim", "", ""),
+    ("Makefile {trim}", "Makefile ${trim", r"\{ stands alone in .*Makefile \$\{trim", "doubled"),
+    ("-j{jobs}", "-j{jobs", r"\{ stands alone in 'make -j\{jobs -f ", r"\{name\}.*doubled"),
+    ("-j{jobs}", "-j{jobs}}", r"\} stands alone in 'make -j\{jobs\}\} -f ", "doubled"),
+    ('"{level}"', '"{ {level} }"', r"\{ stands alone in '\{ \{level\} \}'", "doubled"),
     (r"VERSION (\\d+)", r"VERSION (\\d+", "missing \\)", "regex"),
     ('about = "a tiny system"', 'about = "a tiny system', "toml", "TOML"),
     ('about = "a tiny system"', "", "missing required field `about`", ""),
@@ -88,6 +99,8 @@ COMMANDS = [
     (["build:no-such-ref"], "'no-such-ref' is not a commit", "git log"),
     (["build:0123abcd"], "'0123abcd' is not a commit", "git fetch"),
     (["build:--all"], "'--all' is not a commit", "git log"),
+    (["build:bsae"], "'bsae' is not a commit", "did you mean 'base'.*git log"),
+    (["build:bsae~1^{commit}"], "is not a commit", "did you mean 'base'"),
     (["build:HEAD:sys"], "is not a commit", "git log"),
     (["build:"], "names no commit", "build:HEAD"),
     (["bild:HEAD"], "no task is called bild", "'build'"),
@@ -112,6 +125,22 @@ def test_the_command_line(built, words, message, hint):
     assert said.lines(message), said.text
     assert said.lines(f"hint: .*{hint}"), said.text
     assert "Traceback" not in said.text
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ([], "recipe tiny has no install", "it has: world, kernel"),
+        (["no/such/path"], "touches no/such/path", "relative to the top"),
+    ],
+)
+def test_a_bisect_that_cannot_be_is_not_begun(built, words, message, hint):
+    begin = ("bisect", "--good", "base", "--bad", "docs", *words)
+    for _ in range(2):  # a second one is not told that a bisect is under way
+        said = refused(built, *begin)
+        assert said.lines(message), said.text
+        assert said.lines(f"hint: .*{hint}"), said.text
+    assert refused(built, "bisect").lines("no bisect has begun")
 
 
 def refused(lab, *words, code=3):

@@ -38,7 +38,7 @@ def env(there, **more):
 
 def muninn(there, *words, **how):
     how = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, **how}
-    return subprocess.run([*MUNINN, *words], env=env(there), check=False, **how)
+    return subprocess.run([*MUNINN, *words], check=False, **{"env": env(there), **how})
 
 
 def test_what_is_told(there, tmp_path):
@@ -109,7 +109,7 @@ def test_a_channel_that_is_down_is_named_and_the_status_stays():
     assert b"t0ken" not in done.stderr
 
 
-def test_a_malformed_address_and_nobody_to_tell():
+def test_a_malformed_address():
     done = subprocess.run(
         [*MUNINN, "sh", "-c", "exit 5"], check=False, capture_output=True,
         env=environment(LABTASKS_NOTIFY="jsn://s3cret-word"),
@@ -117,7 +117,13 @@ def test_a_malformed_address_and_nobody_to_tell():
     assert done.returncode == 5
     assert b"URL 1 (jsn://) is malformed" in done.stderr
     assert b"s3cret-word" not in done.stderr
-    assert b"nobody to tell" in muninn(None, "true").stderr
+
+
+def test_nobody_to_tell_is_said_unless_it_is_meant(tmp_path):
+    nowhere = {**environment(HOME=str(tmp_path), XDG_CONFIG_HOME=""), "LABTASKS_NOTIFY": ""}
+    assert muninn(None, "false", env=nowhere, cwd=tmp_path).stderr == b""
+    del nowhere["LABTASKS_NOTIFY"]
+    assert b"nobody to tell" in muninn(None, "true", env=nowhere, cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize("way", ["pipe", "file", "appended", "socket"])
