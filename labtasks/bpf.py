@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from labtasks import digest, process
@@ -57,6 +59,16 @@ def _clang() -> str:
     return found
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait: the kernel gives up looking at a program when one comes (EAGAIN)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Program:
     """A program in the kernel, attached where its sections say."""
 
@@ -69,7 +81,9 @@ class Program:
         self._pointer("libbpf_set_print", None)  # it would talk to the terminal
         self._links: list[int] = []
         self._object = self._pointer("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), None)
-        if not (self._object and self._number("bpf_object__load") == 0 and self._attached()):
+        with _undisturbed():
+            works = self._object and self._number("bpf_object__load") == 0 and self._attached()
+        if not works:
             why = os.strerror(ctypes.get_errno())
             self.close()
             raise InfraError(

@@ -305,6 +305,18 @@ def test_two_at_once_see_each_its_own(tmp_path: Path) -> None:
 
 
 @no_bpf
+def test_signals_do_not_keep_the_program_out() -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.004, 0.004)
+    try:
+        with recorder.recording():
+            pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@no_bpf
 def test_the_program_goes_with_its_loader() -> None:
     text = (
         "import time; from labtasks import recorder\n"
