@@ -117,14 +117,17 @@ class Case:
         self.write(found, verdict, series, why, left)
         return verdict
 
+    def meanwhile(self) -> None:
+        """What is done while a commit that is built now is booted: nothing, of itself."""
+
     def _probed(self, commit: Commit, number: int) -> Finding:
         """One run of a commit; later forecasts know what it built and how long it took."""
         try:
-            found = self.prober.probe(commit, again=number)
+            found = self.prober.probe(commit, again=number, built=self.meanwhile)
         except InfraError as error:  # says nothing of the commit: a host may come to itself
             say(f"  the host failed: {error.message}; once more")
             time.sleep(_RECOVERS)
-            found = self.prober.probe(commit, again=number)
+            found = self.prober.probe(commit, again=number, built=self.meanwhile)
         if found.kernel:
             self.forecast.learn(found.kernel)
         self.forecast.test_seconds = found.test_seconds or self.forecast.test_seconds

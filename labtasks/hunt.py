@@ -10,7 +10,7 @@ it was. The next builds are made while a test runs. Knows nothing of command lin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from labtasks import choice, graph, key, live, proof, prospect
 from labtasks.ahead import Ahead
@@ -32,6 +32,14 @@ class Hunt(Case):
 
     revert: bool = False
     ahead: Ahead | None = None
+    _beside: list[Commit] = field(default_factory=list)
+
+    def meanwhile(self) -> None:
+        """Two builds at once would take as long as one after the other, and the one that is needed
+        would be late: so the next ones begin when it is done.
+        """
+        if self.ahead and self._beside:
+            self.ahead.prepare(self._beside)
 
     def run(self) -> State:
         """The whole bisect, or what is left of it. Raises UserError, InfraError."""
@@ -140,11 +148,12 @@ class Hunt(Case):
                 break
             why = self._why(search, best)
             if self.ahead and knew:
-                beside = list(self._next_ones(search, best.root))
-                self.view.build_ahead(beside)
-                self.ahead.prepare(beside, now=self.about[best.commit])
+                self._beside = list(self._next_ones(search, best.root))
+                self.view.build_ahead(self._beside)
+                self.ahead.prepare((), now=self.about[best.commit])
             self.outlook(search, best.seconds)
             self.test(self.about[best.commit], why=why, search=search)
+            self._beside = []
             if self.forecast.knows and not knew:  # now it shows which commits cannot matter
                 return self._search()
             left = self.replayed(place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from labtasks import abi, key, trial, verdict
@@ -81,8 +82,11 @@ class Prober:
             self._fits[world.id, commit.id] = known
         return known
 
-    def probe(self, commit: Commit, *, again: int = 0) -> Finding:
-        """Build, boot and judge a commit. `again` counts further runs of the same contents.
+    def probe(
+        self, commit: Commit, *, again: int = 0, built: Callable[[], None] = lambda: None
+    ) -> Finding:
+        """Build, boot and judge a commit. `again` counts further runs of the same contents; `built`
+        is called once it is built, and the builder has nothing to do.
 
         Raises UserError for what concerns the lab and not the commit, InfraError when the host
         failed.
@@ -91,12 +95,12 @@ class Prober:
         if why:
             other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
             say(f"  {other}: {why}")
-        found = self._on(commit, world, again)
+        found = self._on(commit, world, again, built)
         if why and found.kernel and found.kernel.below and world is None:
             self.aligned[commit.id] = commit
         if isinstance(world, Commit) and world.id != commit.id and self._suspect(world, found):
             say(f"  {found.reason}: once more on its own world")
-            return self._on(commit, None, again)
+            return self._on(commit, None, again, built)
         return found
 
     def _suspect(self, world: Commit, found: Finding) -> bool:
@@ -109,7 +113,7 @@ class Prober:
             return found.verdict.mismatch and found.outcome is Outcome.BAD
         return found.verdict.mismatch or bool(self._misfits(world, found.commit))
 
-    def _on(self, commit: Commit, world: World, again: int) -> Finding:
+    def _on(self, commit: Commit, world: World, again: int, built: Callable[[], None]) -> Finding:
         started = time.monotonic()
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
@@ -126,7 +130,8 @@ class Prober:
                 world=name,
                 build_seconds=time.monotonic() - started,
             )
-        built = time.monotonic()
+        build_seconds = 0.0 if known else time.monotonic() - started
+        built()
         want = key.wanted(self.lab, "install", commit, world)  # inputs may have been found
         told = trial.verdict_on(self.lab, self.store, want, self.vm, request, again=again)
         new = told.finished > time.time() - (time.monotonic() - started)
@@ -138,7 +143,7 @@ class Prober:
             world=name,
             kernel=self.store.get("kernel", want.on[0].key),
             verdict=told,
-            build_seconds=0.0 if known else built - started,
+            build_seconds=build_seconds,
             test_seconds=told.seconds if new else 0.0,
         )
 
