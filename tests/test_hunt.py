@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,9 +49,12 @@ class Table:
     def known(self, _commit: Commit) -> bool:
         return False
 
-    def probe(self, commit: Commit, *, again: int = 0) -> Finding:
+    def probe(
+        self, commit: Commit, *, again: int = 0, built: Callable[[], None] = lambda: None
+    ) -> Finding:
         number = self.number[commit.id]
         self.asked.append(number)
+        built()
         outcome = self.outcome(number, self.world)
         return Finding(
             commit=commit, outcome=outcome, reason=f"made up, run {again}", how="tested",
@@ -226,7 +230,7 @@ def test_a_bisect_without_worlds_goes_on_after_a_kill(make):
     assert hunt.run().culprit.commits == (ids[6],)
 
 
-def _on_the_image(table: Table, commit: Commit, *, again: int = 0) -> Finding:
+def _on_the_image(table: Table, commit: Commit, *, again: int = 0, **_: Any) -> Finding:
     outcome = table.outcome(table.number[commit.id], None)
     return Finding(
         commit=commit, outcome=outcome, reason=f"run {again}", how="tested", world="image"
