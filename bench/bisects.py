@@ -170,7 +170,7 @@ def _give(job: Job, tree: Path) -> None:
     commit = run(["git", "rev-parse", f"{job.good}^{{commit}}"], tree / "src").strip()
     for part in ("kernel", "root"):  # a kernel lies over its world
         (made,) = (one for one in store.all(part) if one.commit == commit)
-        layer.copy_out(store.layers, made.stack, tree / "obj")
+        layer.copy_out(store.layers, made.stack if part == "root" else made.whole, tree / "obj")
     for part in ONCE:
         (tree / part).touch()
 
