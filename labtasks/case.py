@@ -136,6 +136,7 @@ class Case:
     def write(
         self, found: Finding, verdict: Verdict, series: Series, why: str, left: int = 0
     ) -> None:
+        """Say what was found, and put it into the journal. `left`: commits still in question."""
         kernel, told = found.kernel, found.verdict
         facts = {
             "why": why,
