@@ -26,7 +26,7 @@ from labtasks.judge import CRASHES
 from labtasks.qemu import Drive, Forward, Machine
 from labtasks.ssh import Remote
 from labtasks.supervisor import Child
-from labtasks.tester import Tester, port
+from labtasks.tester import Tester, port, typed
 from labtasks.watch import Watch
 
 _AGAIN = 0.5
@@ -145,13 +145,27 @@ class Sent(_Running):
         if self._child.alive():
             return
         self._child, watch.busy = None, False
+        if not self._reported():
+            lost = "the connection was lost: " if self._began else ""
+            said = last_line(self._said(), self.nonce)
+            self.complaint = f"ssh: {lost}{said}".rstrip(": ")
+
+    def end(self, watch: Watch) -> None:
+        child, self._child = self._child, None
+        if child:
+            if child.alive():
+                child.stop()
+            self._reported()  # the script may have been the one that switched off
+        _Running.end(self, watch)
+
+    def _reported(self) -> bool:
+        """Pass on how the script ended, if it told."""
         said = self._said()
-        if found := re.findall(rf"VERDICT {self.nonce} status (\d+)", said):
+        found = re.findall(rf"VERDICT {self.nonce} status (\d+)", said)
+        if found:
             self._began, self.complaint = True, ""
             self.ended(int(found[-1]), last_line(said, self.nonce))
-        else:
-            lost = "the connection was lost: " if self._began else ""
-            self.complaint = f"ssh: {lost}{last_line(said, self.nonce)}".rstrip(": ")
+        return bool(found)
 
     def _start(self) -> None:
         to = self.remote()
@@ -192,7 +206,9 @@ class Beside(_Running):
 
     def end(self, watch: Watch) -> None:
         child, ends = self._child, time.monotonic() + _LAST_WORDS
-        if child and not self._over:
+        if child is None:
+            self.complaint = "its end came before the script could be started"
+        elif not self._over:
             while self._in_order(watch) and child.alive() and time.monotonic() < ends:
                 time.sleep(0.02)
             if child.alive():
@@ -240,7 +256,7 @@ class Beside(_Running):
         env = {
             "PATH": process.PATH, "HOME": str(self.folder / "home"), "LC_ALL": "C",
             "LAB_ADDRESS": "127.0.0.1", "LAB_VM": self.vm, "LAB_COMMIT": self.sha,
-            "LAB_CONSOLE": str(console), "LAB_SERIAL": str(self.folder / "serial"),
+            "LAB_CONSOLE": str(console), "LAB_SERIAL": str(typed(self.folder)),
             "LAB_MONITOR": str(self.folder / "qmp"),
         }  # fmt: skip
         env |= {f"LAB_PORT_{guest}": str(here) for guest, here in self._ports.items()}

@@ -151,6 +151,7 @@ class Testbed:
                 timeout=self.lab.settings.test.timeout, until=decided,
             )  # fmt: skip
         finally:
+            watch.catch_up()
             tester.end(watch)
 
     def _watch(self, tester: Tester, console: Path) -> Watch:

@@ -8,12 +8,11 @@ nowhere. Knows nothing of outcomes.
 from __future__ import annotations
 
 import contextlib
-import socket
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labtasks import machine
 from labtasks.events import EventName
 from labtasks.judge import word_of
 from labtasks.lab import Lab
@@ -71,7 +70,7 @@ class Typed(Tester):
     """Types it at the shell on the console."""
 
     _typist: Typist | None = None
-    _line: socket.socket | None = None
+    _line: int | None = None
     _at: int = 0
     _unsent: bytes = b""
     _told: bool = False
@@ -87,16 +86,14 @@ class Typed(Tester):
             shell = self.lab.recipe.shell
             assert shell  # noqa: S101 (`refuse` has seen to that)
             self._typist = Typist(shell, self.lab.script, self.nonce)
-        self._connect()
-        if self._line is None:
-            return
+            self._line = os.open(typed(self.folder), os.O_RDWR | os.O_NONBLOCK)
         with watch.console.open("rb") as file:
             file.seek(self._at)
             data = file.read(min(_MOST, max(0, watch.limit - self._at)))
         self._at += len(data)
         up = watch.up or any(event.name in self.answers for event in watch.events)
         self._unsent += self._typist.hear(data, time.monotonic(), up=up)
-        self._exchange(self._line)
+        self._type()
         if self._typist.began and not self._told:
             self._told = True
             self.say("ready")
@@ -104,37 +101,33 @@ class Typed(Tester):
             self._over = True
             self.ended(self._typist.status, self._typist.last)
 
-    def _connect(self) -> None:
-        if self._line is None:
-            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                line.connect(str(self.folder / "serial"))
-            except OSError:  # QEMU is about to make it
-                line.close()
-                return
-            line.setblocking(False)
-            self._line = line
-
-    def _exchange(self, line: socket.socket) -> None:
-        """Type what there is room for. What the port says is in the log: a port that nobody reads
-        holds the guest up.
-        """
-        with contextlib.suppress(OSError):  # it has said no more, or the machine has ended
-            while line.recv(1 << 16):
-                pass
-        with contextlib.suppress(OSError):  # it has no room
-            self._unsent = self._unsent[line.send(self._unsent) :] if self._unsent else b""
+    def _type(self) -> None:
+        """Type what there is room for."""
+        with contextlib.suppress(BlockingIOError):
+            while self._unsent and self._line is not None:
+                self._unsent = self._unsent[os.write(self._line, self._unsent) :]
 
     def end(self, watch: Watch) -> None:
-        del watch
-        if self._line:
-            self._line.close()
+        if self._line is None:
+            return
+        self.step(watch)  # the script may have said its last word as the machine went down
+        os.close(self._line)
+        self._line = None
         if self._told and not self._over:
             self.complaint = "the script has not ended"
 
 
+def typed(folder: Path) -> Path:
+    """The named pipe into which what is typed on the console of a run is written."""
+    return folder / "serial.in"
+
+
 def port(folder: Path, before: str) -> str:
-    """A serial port that can be talked to, its log where it was: `before` is file:<log>."""
-    log = before.removeprefix("file:").replace(",", ",,")
-    path = machine.fitting(folder / "serial").replace(",", ",,")
-    return f"unix:{path},server=on,wait=off,logfile={log}"
+    """A serial port that can be typed on, its log where it was: `before` is file:<log>.
+
+    QEMU writes into the log itself: a socket that is read too slowly holds the guest up, and QEMU
+    then writes a byte into the socket's log as often as it tries to send it.
+    """
+    os.mkfifo(typed(folder), 0o600)
+    typed(folder).with_suffix(".out").symlink_to(before.removeprefix("file:"))
+    return f"pipe:{folder / 'serial'}"

@@ -80,10 +80,14 @@ class Watch:
 
     def end(self) -> None:
         """Read the rest: the machine has ended."""
-        while self._look():
-            pass
+        self.catch_up()
         self._take(self._reader.end(self._now()))
         self.said = self._heard(ended=True)
+
+    def catch_up(self) -> None:
+        """Read all that was written until now."""
+        while self._look():
+            pass
 
     @property
     def up(self) -> bool:

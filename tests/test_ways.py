@@ -126,16 +126,13 @@ def test_the_debugger_waits(lab: Path) -> None:
 # On the host
 
 HOST = """#!{python}
-import os, socket, time
-line = socket.socket(socket.AF_UNIX)
-line.connect(os.environ["LAB_SERIAL"])
-line.settimeout(20)
-said = b""
-line.sendall(b"run /bin/uname\\n")
-while b"1.1-BETA1 GENERIC amd64" not in said.rpartition(b"# run")[2]:
-    said += line.recv(4096)
-console = open(os.environ["LAB_CONSOLE"]).read()
-assert "Mounted root" in console
+import os, time
+open(os.environ["LAB_SERIAL"], "w").write("run /bin/uname\\n")
+said = ""
+while "1.1-BETA1 GENERIC amd64" not in said.rpartition("# run")[2]:
+    time.sleep(0.05)
+    said = open(os.environ["LAB_CONSOLE"]).read()
+assert "Mounted root" in said
 print(sorted(name for name in os.environ if name.startswith("LAB_")))
 print("uname was typed in", os.environ["LAB_VM"])
 raise SystemExit({status})
@@ -153,12 +150,29 @@ def test_a_script_on_the_host(lab: Path, status: int, outcome: str) -> None:
     assert "LAB_SSH" not in printed  # the recipe knows no ssh
 
 
+SWITCHED_OFF = """#!{python}
+import os, time
+open(os.environ["LAB_SERIAL"], "w").write("leave shell\\n")
+while "all tests passed" not in open(os.environ["LAB_CONSOLE"]).read():
+    time.sleep(0.05)
+time.sleep(1)
+print("seen")
+raise SystemExit(1)
+"""
+
+
 def test_the_guest_s_own_word_counts_for_nothing(lab: Path) -> None:
     """init says good and switches off; the script on the host goes on, and says bad."""
-    script = "sleep 1; echo seen; exit 1"
-    found = verdict(lab, script=script, run="host", kenv="test=libctest")
+    script = SWITCHED_OFF.format(python=sys.executable)
+    found = verdict(lab, script=script, run="host", kenv="shell=1 test=libctest")
     assert reason(found) == ("bad", "bad: seen")
     assert "all tests passed" in console(found)
+
+
+def test_the_guest_is_gone_before_the_script_begins(lab: Path) -> None:
+    found = verdict(lab, script="echo seen", run="host", kenv="test.panic")
+    assert found["outcome"] == "other-failure", found
+    assert "before the script" in found["reason"] or "the script: " in found["reason"]
 
 
 @pytest.mark.parametrize(
