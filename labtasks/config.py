@@ -67,21 +67,24 @@ def _explained(path: Path, structure: type[msgspec.Struct], text: str) -> UserEr
         return UserError(f"{path}: unknown key {name!r}{place}", hint=nearest(name, fields))
     wrong = _WRONG.match(text)
     message = f"{wrong[2]}: {wrong[1]}" if wrong else text
-    words = _choices(structure, wrong[2]) if wrong and "enum" in wrong[1] else ()
+    words = _choices(structure, wrong[2]) if wrong else ()
+    if words and "regex" in message:
+        message = f"{message.partition(':')[0]}: no such value"
     hint = f"one of: {', '.join(words)}" if words else _FITS
     return UserError(f"{path}: {message}", hint=hint)
 
 
 def _choices(structure: type[msgspec.Struct], where: str) -> tuple[str, ...]:
-    """The words that the setting at `where` (table.key) may have; none where it is not found."""
+    """What the setting at `where` (table.key) may be; none where it is not found or has no end."""
     *tables, name = where.split(".")
-    hints = get_type_hints(structure)
     for table in tables:
-        inner = hints.get(table)
-        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
+        structure = get_type_hints(structure).get(table, object)
+        if not (isinstance(structure, type) and issubclass(structure, msgspec.Struct)):
             return ()
-        hints = get_type_hints(inner)
-    return tuple(word for word in get_args(hints.get(name)) if isinstance(word, str))
+    plain = get_args(get_type_hints(structure).get(name))
+    about = get_args(get_type_hints(structure, include_extras=True).get(name))
+    examples = [word for one in about for word in getattr(one, "examples", None) or ()]
+    return tuple(word for word in (*plain, *examples) if isinstance(word, str))
 
 
 def _structures(structure: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:

@@ -146,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description='Where it is built: "local", this machine, "vm:<name>", a virtual one, or '
             '"ssh:<name>", any other.',
             pattern=r"^(local|(vm|ssh):.+)$",
+            examples=["local", "vm:<name>", "ssh:<name>"],
         ),
     ] = "local"
     cache: Annotated[str, Meta(description="Where artifacts, layers, locks and logs live.")] = (

@@ -32,6 +32,7 @@ SETTINGS = [
     ({"depth": 1}, "depth: Expected `int` >= 2", "docs/lab.md"),
     ({"layers": "overly"}, "layers: Invalid enum value 'overly'", "one of: .*overlay"),
     ({"tracer": "gdb"}, "tracer: Invalid enum value 'gdb'", "one of: .*strace"),
+    ({"builder": "lokal"}, "lab.toml: builder: no such value$", "one of: local, vm:<name>"),
     ({"repository": 3}, "repository: Expected `str`", "docs/lab.md"),
     ({"recipe": "freebds"}, "no recipe is called 'freebds'", "known are|did you mean"),
     ({"recipe": "none.toml"}, "none.toml is missing", "relative to the lab"),
