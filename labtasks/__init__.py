@@ -19,7 +19,7 @@ A ref becomes a commit, and a commit a key
     base key                             what decides an artifact, hashed or explained
 
 Is it in the store, or nearly so?
-    layer locks manifest store           file trees on one another; sealed artifacts of them
+    layer seal locks manifest store      file trees on one another; sealed artifacts of them
     source abi                           a commit's files; what a kernel and a world must agree on
     trace trace_*                        what a build read, job by job
     candidate reuse                      the ladder: which rung holds, from which artifact

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from labtasks import globs, layer, trace_depend
+from labtasks import globs, layer, seal, trace_depend
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
 from labtasks.error import BuildError, UserError, printable
@@ -45,8 +45,8 @@ def refuse_altered(
         tops = tuple(f"{path}/" for path in within)
         every = (e.path for name in trees.src for e in layer.entries(store.layers, name))
         sources = [path for path in every if f"{path}/".startswith(tops)]
-    bad = layer.altered(store.layers, trees.src, sources)
-    bad += layer.altered(store.layers, trees.objects, None if in_tree else below("obj/"))
+    bad = seal.altered(store.layers, trees.src, sources)
+    bad += seal.altered(store.layers, trees.objects, None if in_tree else below("obj/"))
     if bad:
         owners = store.owners(bad[0].split("/")[0])
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""

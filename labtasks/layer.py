@@ -1,4 +1,4 @@
-"""File trees in layers: what is in one, how several merge, whether one was tampered with.
+"""File trees in layers: what is in one, and how several merge.
 
 A layer is a folder `layers/<id>` with the tree itself in `t` and a list of its entries in
 `files`. It holds only what differs from the layers under it; what it removes is an entry of type
@@ -9,7 +9,6 @@ are. Knows nothing of commits, recipes or keys.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from typing import Literal, NewType
 
 import msgspec
 
-from labtasks import digest
+from labtasks import atomic, digest
 from labtasks.digest import Digest
 
 LayerId = NewType("LayerId", str)
@@ -31,8 +30,6 @@ OPAQUE = "user.overlay.opaque"
 
 GIT = "git:"
 """Before the digest of a source file: git's own id of its content, no BLAKE3."""
-
-_SHA1 = 40
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -82,11 +79,21 @@ def entries(layers: Path, layer: LayerId) -> tuple[Entry, ...]:
 
 def write_entries(layer: Path, found: Sequence[Entry]) -> None:
     """The last step of making a layer."""
+    (layer / "files").write_bytes(_encoded(found))
+
+
+def correct_entries(layers: Path, layer: LayerId, found: Sequence[Entry]) -> None:
+    """Write the entries of a sealed layer anew, whoever reads them meanwhile. Raises OSError."""
+    atomic.write(layers / layer / "files", _encoded(found))
+    entries.cache_clear()
+    _stacked.cache_clear()
+
+
+def _encoded(found: Sequence[Entry]) -> bytes:
     try:
-        data = msgspec.json.encode(found)
+        return msgspec.json.encode(found)
     except UnicodeEncodeError:
-        data = json.dumps([msgspec.structs.astuple(entry) for entry in found]).encode()
-    (layer / "files").write_bytes(data)
+        return json.dumps([msgspec.structs.astuple(entry) for entry in found]).encode()
 
 
 def merged(layers: Path, stack: Iterable[LayerId], top: Iterable[Entry] = ()) -> dict[str, Entry]:
@@ -187,56 +194,6 @@ def whiteouts(tree: Path, paths: Iterable[str]) -> list[Entry]:
         whiteout(tree / path)
         found.append(Entry(path, "w", 0, 0, "", 0, 0))
     return found
-
-
-def altered(layers: Path, stack: Iterable[LayerId], paths: Iterable[str] | None) -> list[str]:
-    """Files of sealed layers (`paths`, or all) that are no longer what they were sealed as.
-
-    Size and times are compared first, the content only where they differ: copying a store to
-    another disk changes times and no content. Each is named relative to the layers' folder.
-    """
-    wanted = None if paths is None else set(paths)
-    hidden: set[str] = set()
-    bad = []
-    for layer in stack:
-        root = f"{tree_of(layers, layer)}/"
-        for entry in entries(layers, layer):
-            path = entry.path
-            if path in hidden or (wanted is not None and path not in wanted):
-                continue
-            if entry.type in "flw":
-                hidden.add(path)
-            if entry.type in "fl" and not _intact(root + path, entry):
-                bad.append(f"{layer}/t/{path}")
-    return bad
-
-
-def _intact(path: str, entry: Entry) -> bool:
-    """Whether it is as sealed, its time included: make compares times. Content is read only
-    where the rest leaves doubt.
-    """
-    try:
-        info = os.lstat(path)
-        if (info.st_size, stat.S_IMODE(info.st_mode), info.st_mtime_ns) != (
-            entry.size, entry.mode, entry.mtime,
-        ):  # fmt: skip
-            return False
-        if info.st_ctime_ns == entry.ctime:
-            return True
-        if entry.type == "l":
-            return os.readlink(path) == entry.digest
-        if entry.digest.startswith(GIT):
-            data = Path(path).read_bytes()
-            return entry.digest == GIT + _blob(data, len(entry.digest) - len(GIT))
-        return digest.of_file(Path(path), info.st_size) == entry.digest
-    except OSError:
-        return False
-
-
-def _blob(data: bytes, digits: int) -> str:
-    """The id git gives some content; 40 digits are SHA-1, 64 SHA-256."""
-    hasher = hashlib.sha256 if digits > _SHA1 else hashlib.sha1
-    return hasher(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def content_digest(listing: Listing, wanted: Callable[[str], bool]) -> Digest:

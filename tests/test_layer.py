@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labtasks import globs, layer
+from labtasks import seal as seals
 from labtasks.layer import Entry, LayerId
 
 needs_mknod = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes whiteouts by mknod")
@@ -144,15 +145,15 @@ def test_copying_out_gives_what_the_listing_says(tmp_path, whiteouts):
 @needs_mknod
 def test_altered_names_the_file_and_its_layer(tmp_path):
     stack = stack_of_three(tmp_path)
-    assert layer.altered(tmp_path, stack, None) == []
+    assert seals.altered(tmp_path, stack, None) == []
     (tmp_path / "three/t/f").write_text("changed")
-    assert layer.altered(tmp_path, stack, None) == ["three/t/f"]
-    assert layer.altered(tmp_path, stack, ["a", "link"]) == []
-    assert layer.altered(tmp_path, stack[1:], None) == []
+    assert seals.altered(tmp_path, stack, None) == ["three/t/f"]
+    assert seals.altered(tmp_path, stack, ["a", "link"]) == []
+    assert seals.altered(tmp_path, stack[1:], None) == []
     (tmp_path / "two/t/a").unlink()
-    assert layer.altered(tmp_path, stack, ["a"]) == ["two/t/a"]
+    assert seals.altered(tmp_path, stack, ["a"]) == ["two/t/a"]
     (tmp_path / "one/t/a").write_text("hidden by layer two, and changed")
-    assert layer.altered(tmp_path, stack, ["a"]) == ["two/t/a"]
+    assert seals.altered(tmp_path, stack, ["a"]) == ["two/t/a"]
 
 
 def test_altered_content_with_its_time_put_back(tmp_path):
@@ -161,12 +162,14 @@ def test_altered_content_with_its_time_put_back(tmp_path):
     info = path.stat()
     path.write_text("2")
     os.utime(path, ns=(info.st_mtime_ns, info.st_mtime_ns))
-    assert layer.altered(tmp_path, [name], None) == ["one/t/a"]
+    assert seals.altered(tmp_path, [name], None) == ["one/t/a"]
     path.write_text("1")
     os.utime(path, ns=(info.st_mtime_ns, info.st_mtime_ns))
-    assert layer.altered(tmp_path, [name], None) == []
+    assert seals.altered(tmp_path, [name], None) == []
+    (known,) = (e for e in layer.entries(tmp_path, name) if e.path == "a")
+    assert known.ctime == path.stat().st_ctime_ns, "it is read once"
     path.chmod(0o600)
-    assert layer.altered(tmp_path, [name], None) == ["one/t/a"]
+    assert seals.altered(tmp_path, [name], None) == ["one/t/a"]
 
 
 GLOBS = [
@@ -231,7 +234,7 @@ def test_odd_names_in_a_layer(tmp_path, name):
     stack = [LayerId("one")]
     listed = layer.merged(tmp_path / "layers", stack)
     assert set(listed) == {f"d/{name}", f"{name}.link"}
-    assert layer.altered(tmp_path / "layers", stack, None) == []
+    assert seals.altered(tmp_path / "layers", stack, None) == []
     assert layer.content_digest(listed, bool)
     layer.copy_out(tmp_path / "layers", stack, tmp_path / "out")
     assert (tmp_path / "out" / "d" / name).read_text() == "text"
