@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labtasks.console import Console, Event, clean
 from labtasks.events import ConsoleRules, EventName
-from labtasks.judge import Said, listen
+from labtasks.judge import CRASHES, Said, listen
 
 AFTERMATH = 1.0
 """Seconds a machine is watched after something decisive: a backtrace follows a panic, and a panic
@@ -93,6 +93,11 @@ class Watch:
     def up(self) -> bool:
         """Whether the system is so far that somebody could enter it."""
         return any(event.name in (EventName.READY, EventName.LOGIN) for event in self.events)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the system goes on no more, as far as it has been read."""
+        return self._reader.crashing or any(event.name in CRASHES for event in self.events)
 
     def _now(self) -> float:
         return time.monotonic() - self._started
