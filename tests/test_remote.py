@@ -146,7 +146,7 @@ def test_lost(make_lab: Callable[..., Lab], host: Sshd, world: World) -> None:
     assert lab.content("world", "base") == world.oracle("world", "base")
     (there,) = (host.folder / "there").iterdir()
     assert not list(there.glob("build.*"))
-    assert not processes("sleep 3.0417")
+    wait_for(lambda: not processes("sleep 3.0417"))
 
 
 def test_refused(make_lab: Callable[..., Lab], host: Sshd) -> None:
