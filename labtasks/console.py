@@ -197,6 +197,11 @@ class Console:
         line = _text(clean(self._tail)) or self._last
         return Event(name=EventName.SILENCE, line=line, offset=self._fed, seconds=at_seconds)
 
+    @property
+    def crashing(self) -> bool:
+        """Whether a crash has begun whose end is not told yet."""
+        return self._crash is not None
+
     def end(self, at_seconds: float) -> list[Event]:
         """What the last line shows, which nothing has ended. The console is not fed again."""
         found = list(self._block(b"\n", at_seconds))

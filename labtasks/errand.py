@@ -22,7 +22,6 @@ from labtasks import machine, process, qmp, ssh
 from labtasks.console import clean
 from labtasks.error import InfraError
 from labtasks.events import EventName
-from labtasks.judge import CRASHES
 from labtasks.qemu import Drive, Forward, Machine
 from labtasks.ssh import Remote
 from labtasks.supervisor import Child
@@ -35,8 +34,8 @@ _PATIENCE = 15.0
 """Seconds in which a system that accepts a connection must greet: an emulated one is slow."""
 _LAST_WORDS = 5.0
 """Seconds that a script on the host may still take when the machine has ended."""
-_TAIL = 64 << 10
-"""Bytes of a script's output in which its status and its last line are looked for."""
+_SHOWN = 64 << 10
+"""Bytes of either end of a script's output in which its words are looked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,28 +138,36 @@ class Sent(_Running):
             if not self._began and self.greeted():
                 self._start()
             return
-        if not self._began and re.search(rf"VERDICT {self.nonce} ready", self._said()):
-            self._began = watch.busy = True
-            self.say("ready")
-        if self._child.alive():
+        over = not self._child.alive()  # asked first: what it says until then is read below
+        self._listen()
+        watch.busy = self._began and not over
+        if not over:
             return
-        self._child, watch.busy = None, False
+        self._child = None
         if not self._reported():
             lost = "the connection was lost: " if self._began else ""
-            said = last_line(self._said(), self.nonce)
+            said = last_line(printed(self.output, end=True), self.nonce)
             self.complaint = f"ssh: {lost}{said}".rstrip(": ")
 
     def end(self, watch: Watch) -> None:
         child, self._child = self._child, None
         if child:
+            _wait_for_last_words(watch, child)
             if child.alive():
                 child.stop()
+            self._listen()
             self._reported()  # the script may have been the one that switched off
         _Running.end(self, watch)
 
+    def _listen(self) -> None:
+        """Pass on that the script has begun."""
+        if not self._began and f"VERDICT {self.nonce} ready" in printed(self.output, end=False):
+            self._began = True
+            self.say("ready")
+
     def _reported(self) -> bool:
         """Pass on how the script ended, if it told."""
-        said = self._said()
+        said = printed(self.output, end=True)
         found = re.findall(rf"VERDICT {self.nonce} status (\d+)", said)
         if found:
             self._began, self.complaint = True, ""
@@ -176,9 +183,6 @@ class Sent(_Running):
             argv, log=self.output, cwd=self.folder, env={"PATH": process.PATH},
             data=self.folder / "script",
         )  # fmt: skip
-
-    def _said(self) -> str:
-        return tail(self.output)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,23 +209,17 @@ class Beside(_Running):
             self._report(watch)
 
     def end(self, watch: Watch) -> None:
-        child, ends = self._child, time.monotonic() + _LAST_WORDS
+        child = self._child
         if child is None:
             self.complaint = "its end came before the script could be started"
         elif not self._over:
-            while self._in_order(watch) and child.alive() and time.monotonic() < ends:
-                time.sleep(0.02)
+            _wait_for_last_words(watch, child)
             if child.alive():
                 self.complaint = "the script has not ended"
             else:
                 self._report(watch)
         self._over = True
         _Running.end(self, watch)
-
-    @staticmethod
-    def _in_order(watch: Watch) -> bool:
-        """Whether the system went down in order: a script may see to that and go on."""
-        return not watch.flooded and any(event.name is EventName.SHUTDOWN for event in watch.events)
 
     def _up(self, watch: Watch) -> bool:
         rules = self.lab.recipe.console
@@ -244,9 +242,10 @@ class Beside(_Running):
         it has.
         """
         self._over, watch.busy = True, False
+        watch.catch_up()  # what made it fail may have been said since the last look
         status = self._child.code() if self._child else 0
-        said = last_line(tail(self.output), self.nonce)
-        if status and any(event.name in CRASHES for event in watch.events):
+        said = last_line(printed(self.output, end=True), self.nonce)
+        if status and watch.crashed:
             self.complaint = f"the script: {said or f'exit status {status}'}"
         else:
             self.ended(status, said)
@@ -265,6 +264,14 @@ class Beside(_Running):
         return env
 
 
+def _wait_for_last_words(watch: Watch, child: Child) -> None:
+    """Where the system went down in order a script may have seen to that, and go on."""
+    in_order = any(event.name is EventName.SHUTDOWN for event in watch.events)
+    ends = time.monotonic() + _LAST_WORDS
+    while in_order and not watch.flooded and child.alive() and time.monotonic() < ends:
+        time.sleep(0.02)
+
+
 def interpreter(script: str) -> list[str]:
     """What starts a script: its own first line, or sh."""
     return [] if script.startswith("#!") else ["sh"]
@@ -281,13 +288,13 @@ def command(script: str, nonce: str) -> str:
     return f"sh -c {shlex.quote(text)}"
 
 
-def tail(log: Path) -> str:
-    """The end of what a script has printed."""
+def printed(log: Path, *, end: bool) -> str:
+    """The beginning, or the end, of what a script has printed."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL))
-        return clean(file.read()).decode(errors="replace")
+        file.seek(max(0, log.stat().st_size - _SHOWN) if end else 0)
+        return clean(file.read(_SHOWN)).decode(errors="replace")
 
 
 def last_line(said: str, nonce: str) -> str:

@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from labtasks import layer, live
+
+if TYPE_CHECKING:
+    import filelock
 
 _YOUNG = 10.0
 """Seconds in which a folder without an owner is about to get one."""
@@ -29,16 +32,30 @@ def held(lock: Path, purpose: str) -> Iterator[None]:
     try:
         file.acquire(timeout=0)
     except filelock.Timeout:
-        live.clear()
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"waiting for {about.read_text()}\n")
-        file.acquire()
+        _wait(file, about)
     try:
         about.write_text(f"{purpose} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})")
         yield
     finally:
         about.unlink(missing_ok=True)
         file.release()
+
+
+def _wait(file: filelock.BaseFileLock, about: Path) -> None:
+    """Take a lock that another holds, and say what for as soon as that one has written it down."""
+    import filelock  # noqa: PLC0415
+
+    said = ""
+    while not said:
+        with contextlib.suppress(filelock.Timeout):
+            file.acquire(timeout=0.05)
+            return
+        with contextlib.suppress(OSError):
+            said = about.read_text()
+    live.clear()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"waiting for {said}\n")
+    file.acquire()
 
 
 def taken(lock: Path) -> bool:
@@ -56,8 +73,9 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
     _clear_dead(folder)
     path = folder / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
     path.mkdir()
-    with (path / "owner").open("w") as owner:
+    with (path / "owner.new").open("w") as owner:
         _flock(owner)
+        (path / "owner.new").rename(path / "owner")  # whoever sees it without a lock clears it
         try:
             yield path
         finally:

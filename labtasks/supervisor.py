@@ -139,7 +139,7 @@ def _wait(
             live.tick(log)
         if until and until():
             why = "until"
-        elif timeout is not None and time.monotonic() - started > timeout:
+        elif timeout is not None and time.monotonic() - started > timeout and child.is_alive():
             why = "time"
         if why:
             signals.stop(child.pid)

@@ -110,7 +110,10 @@ class Typed(Tester):
     def end(self, watch: Watch) -> None:
         if self._line is None:
             return
-        self.step(watch)  # the script may have said its last word as the machine went down
+        before = -1
+        while before < self._at:  # the script may have said its last word as the machine went down
+            before = self._at
+            self.step(watch)
         os.close(self._line)
         self._line = None
         if self._told and not self._over:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labtasks.console import Console, Event, clean
 from labtasks.events import ConsoleRules, EventName
-from labtasks.judge import Said, listen
+from labtasks.judge import CRASHES, Said, listen
 
 AFTERMATH = 1.0
 """Seconds a machine is watched after something decisive: a backtrace follows a panic, and a panic
@@ -27,6 +27,11 @@ _ONWARD = frozenset(
     }
 )  # fmt: skip
 """Events after which the test goes on; any other decides it."""
+
+_BETWEEN = 0.5
+"""Seconds that count between two looks at most: who stands still for longer (a host that sleeps or
+is very busy) stands still as a whole, and nobody's silence begins with that.
+"""
 
 _MOST = 1 << 20
 """Bytes read in one look."""
@@ -59,7 +64,8 @@ class Watch:
     flooded: bool = False
     size: int = 0
     _reader: Console = field(init=False)
-    _started: float = field(default_factory=time.monotonic)
+    _looked: float = field(default_factory=time.monotonic)
+    _clock: float = 0.0
     _decisive: float | None = None
     _at: int = 0
     _rest: bytes = b""
@@ -71,7 +77,7 @@ class Watch:
     def decided(self) -> bool:
         """Whether the machine need not run on. Asked several times a second."""
         self._look()
-        quiet = self._reader.quiet(self._now())
+        quiet = self._reader.quiet(self._clock)
         if quiet and not (self.busy and quiet.name is EventName.SILENCE):
             self._take([quiet])
         if self.beside and self.beside.exists():
@@ -81,7 +87,7 @@ class Watch:
     def end(self) -> None:
         """Read the rest: the machine has ended."""
         self.catch_up()
-        self._take(self._reader.end(self._now()))
+        self._take(self._reader.end(self._clock))
         self.said = self._heard(ended=True)
 
     def catch_up(self) -> None:
@@ -94,25 +100,29 @@ class Watch:
         """Whether the system is so far that somebody could enter it."""
         return any(event.name in (EventName.READY, EventName.LOGIN) for event in self.events)
 
-    def _now(self) -> float:
-        return time.monotonic() - self._started
+    @property
+    def crashed(self) -> bool:
+        """Whether the system goes on no more, as far as it has been read."""
+        return self._reader.crashing or any(event.name in CRASHES for event in self.events)
 
     def _waited(self) -> float:
-        return 0.0 if self._decisive is None else self._now() - self._decisive
+        return 0.0 if self._decisive is None else self._clock - self._decisive
 
     def _look(self) -> int:
         """Read what has been written since the last look, and how many bytes that was."""
         data = self._read()
-        self._take(self._reader.feed(data, self._now()))
+        now = time.monotonic()
+        self._clock, self._looked = self._clock + min(now - self._looked, _BETWEEN), now
+        self._take(self._reader.feed(data, self._clock))
         self.said = self._heard(ended=False)
         if self.said.verdicts and self._decisive is None:
-            self._decisive = self._now()
+            self._decisive = self._clock
         return len(data)
 
     def _take(self, events: list[Event]) -> None:
         self.events += events
         if self._decisive is None and any(e.name not in _ONWARD | self.answered for e in events):
-            self._decisive = self._now()
+            self._decisive = self._clock
 
     def _heard(self, *, ended: bool) -> Said:
         """What the channel has said. A system that talks there too must not hide a verdict, nor

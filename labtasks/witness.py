@@ -20,6 +20,12 @@ _PASSED_ON = (
 )  # fmt: skip
 """Signals that the command gets when muninn alone was sent them."""
 
+_HERE = b"\0"
+"""A question to the witness, and its answer; no signal has this number."""
+
+_SOON, _PATIENCE = 0.1, 5.0
+"""Seconds within which a signal to a whole group reaches all, and the witness has its turn."""
+
 
 def resize(fd: int, to: int) -> bool:
     """Give a terminal the size of another; whether it had a different one."""
@@ -65,7 +71,8 @@ class Signals:
             for number in caught:
                 signal.signal(number, lambda *_: None)
             signal.set_wakeup_fd(note, warn_on_full_buffer=False)
-            os.read(alive, 1)
+            while os.read(alive, 1):
+                os.write(note, _HERE)  # behind the signals it has been sent by now
             os._exit(0)
         os.close(alive)
         os.close(note)
@@ -97,15 +104,22 @@ class Signals:
                 os.kill(self._pid, number)
 
     def _reached_all(self, number: int) -> bool:
-        """Whether the witness got it too."""
-        ends = time.monotonic() + 0.1
-        while (left := ends - time.monotonic()) > 0:
-            ready, _, _ = select.select([self._heard], [], [], left)
-            if ready and (notes := os.read(self._heard, 64)):
+        """Whether the witness got it too. It may be a while until it has its turn."""
+        started, asked = time.monotonic(), False
+        while (
+            left := started + (_PATIENCE if asked else _SOON) - time.monotonic()
+        ) > 0 or not asked:
+            ready, _, _ = select.select([self._heard], [], [], max(0.0, left))
+            if ready:
+                notes = os.read(self._heard, 64)
                 if number in notes:
                     return True
-            elif ready:
-                return False  # it has ended
+                if not notes or _HERE in notes:
+                    return False  # it has ended, or has had no such signal
+            elif not asked:
+                asked = True
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(self._alive, _HERE)
         return False
 
     def _resized(self, _number: int, _frame: object) -> None:

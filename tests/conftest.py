@@ -258,7 +258,7 @@ class Lab:
         # one that was killed before it had an owner goes when it is ten seconds old
         assert [p for p in (cache / "tmp").iterdir() if (p / "owner").exists()] == []
         for path in (cache / "locks").glob("*.lock"):
-            with filelock.FileLock(path, timeout=0):
+            with filelock.FileLock(path, timeout=20):  # who ends closes what it has one by one
                 pass
 
 
@@ -476,8 +476,8 @@ def processes(word: str) -> list[int]:
     return found
 
 
-def wait_for(what: Callable[[], object], *, seconds: float = 20) -> None:
-    """Wait until something is true."""
+def wait_for(what: Callable[[], object], *, seconds: float = 120) -> None:
+    """Wait until something is true: long enough for any machine, however busy it is."""
     ends = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < ends, "waited in vain"

@@ -68,7 +68,7 @@ class Screen:
                     break
         return [line.rstrip() for line in self._screen.display]
 
-    def until(self, seen: Callable[[list[str]], object], *, seconds: float = 60) -> list[str]:
+    def until(self, seen: Callable[[list[str]], object], *, seconds: float = 120) -> list[str]:
         """The lines when they first please; an error says what was there in the end."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -104,5 +104,5 @@ def screen(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(made.run.pid, signal.SIGKILL)
-        made.run.wait(30)
+        made.run.wait(120)
         os.close(made.ours)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,7 @@ class Sshd:
 
     def cut(self) -> None:
         """End every connection, as a network does, and what served it."""
-        for pid in self.sessions():
-            os.kill(pid, signal.SIGKILL)
+        _kill(self.sessions())
 
     def down(self) -> None:
         """End it with all its connections."""
@@ -82,8 +82,7 @@ class Sshd:
             return
         sessions = self.sessions()
         self.child.kill()
-        for pid in sessions:
-            os.kill(pid, signal.SIGKILL)
+        _kill(sessions)
         self.child.wait(timeout=20)
         self.child = None
 
@@ -93,6 +92,12 @@ class Sshd:
             "host": "127.0.0.1", "port": self.port, "key": str(self.folder / "user"),
             "folder": str(self.folder / "there"), **more,
         }  # fmt: skip
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself just now
+            os.kill(pid, signal.SIGKILL)
 
 
 def _children(pid: int) -> list[int]:

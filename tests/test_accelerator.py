@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,8 @@ def test_the_flat_kernel_is_whole_instructions() -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHES)
-def test_tcg_answers(arch: Arch) -> None:
+def test_tcg_answers(arch: Arch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerator, "_SECONDS", 120.0)  # the host may be busy
     proof = accelerator.prove(binary(arch), arch, "tcg")
     assert proof.works, proof.said
 
@@ -68,9 +69,9 @@ def test_found_what_was_proved_and_remembered(cache: Path) -> None:
     proof = accelerator.prove(process.which("qemu-system-x86_64"), "amd64", wanted)
     assert found == (wanted if proof.works else "tcg")
     before = cache.stat().st_mtime_ns
-    started = time.monotonic()
+    started = _children()
     assert accelerator.find("amd64") == found
-    assert time.monotonic() - started < 0.3
+    assert _children() == started
     assert cache.stat().st_mtime_ns == before
 
 
@@ -111,6 +112,12 @@ def test_a_damaged_memory_is_no_memory(cache: Path) -> None:
 def test_other_processors_are_emulated() -> None:
     other: Arch = "aarch64" if accelerator.host_arch() == "amd64" else "amd64"
     assert accelerator.find(other) == "tcg"
+
+
+def _children() -> tuple[int, int]:
+    """What the commands that were run until now have cost: it grows with each."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_minflt, spent.ru_nvcsw
 
 
 def _native() -> Arch:

@@ -164,7 +164,7 @@ def _boot(image: Path, tmp_path: Path, *, nonce: str) -> tuple[str, str]:
         *("-serial", "stdio", "-serial", f"file:{channel}"),
     ]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )
     assert "Powering off." in done.stdout, done.stdout[-2000:] + done.stderr
     return done.stdout, channel.read_text()

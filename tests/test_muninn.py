@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -37,7 +36,7 @@ def env(there, **more):
 
 
 def muninn(there, *words, **how):
-    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, **how}
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 120, **how}
     return subprocess.run([*MUNINN, *words], check=False, **{"env": env(there), **how})
 
 
@@ -177,21 +176,19 @@ def test_order_of_output_and_errors_in_one_pipe(there):
 def test_a_reader_that_goes_away(there):
     done = subprocess.run(
         ["sh", "-c", '"$@" | head -2', "sh", *MUNINN, "yes"], env=env(there), check=False,
-        capture_output=True, timeout=30,
+        capture_output=True, timeout=120,
     )  # fmt: skip
     assert done.stdout == b"y\ny\n"
     assert "killed by SIGPIPE" in there.got[0]["title"]
 
 
-def test_what_is_left_behind_can_still_write(there):
-    started = time.monotonic()
+def test_what_is_left_behind_can_still_write(there, tmp_path):
+    script = "(until [ -e go ]; do sleep 0.1; done; echo late) & echo early"
     run = subprocess.Popen(
-        [*MUNINN, "sh", "-c", "(sleep 3; echo late) & echo early"],
-        stdout=subprocess.PIPE, env=env(there),
-    )  # fmt: skip
-    run.wait(timeout=30)
-    if time.monotonic() - started > 2.5:
-        pytest.skip("this machine is too slow to tell")
+        [*MUNINN, "sh", "-c", script], stdout=subprocess.PIPE, env=env(there), cwd=tmp_path
+    )
+    run.wait(timeout=60)
+    (tmp_path / "go").touch()
     assert run.stdout
     assert run.stdout.read() == b"early\nlate\n"
 
@@ -229,15 +226,39 @@ print(*got)
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_a_signal_reaches_the_command_once(there, number, whole_group):
     run = subprocess.Popen(
-        ["env", "--default-signal", *MUNINN, PYTHON, "-c", COUNTS, "20"],  # nohup ignores one
+        ["env", "--default-signal", *MUNINN, PYTHON, "-c", COUNTS, "60"],  # nohup ignores one
         stdout=subprocess.PIPE, env=env(there), start_new_session=True,
     )  # fmt: skip
     assert run.stdout
     assert run.stdout.readline() == b"ready\n"
     (os.killpg if whole_group else os.kill)(run.pid, number)
-    out, _ = run.communicate(timeout=30)
+    out, _ = run.communicate(timeout=120)
     assert out == b"%d\n" % number
     assert run.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+def test_a_signal_reaches_the_command_once_on_a_busy_machine(there):
+    """Of muninn's own processes not all have their turn at once."""
+    run = subprocess.Popen(
+        ["env", "--default-signal", *MUNINN, PYTHON, "-c", COUNTS, "60"],
+        stdout=subprocess.PIPE, env=env(there), start_new_session=True,
+    )  # fmt: skip
+    assert run.stdout
+    assert run.stdout.readline() == b"ready\n"
+    children = [int(word) for word in _of(run.pid, f"task/{run.pid}/children").split()]
+    (witness,) = (pid for pid in children if b"labtasks.muninn" in _of(pid, "cmdline"))
+    os.kill(witness, signal.SIGSTOP)
+    os.killpg(run.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.kill(witness, signal.SIGCONT)
+    out, _ = run.communicate(timeout=120)
+    assert out == b"%d\n" % signal.SIGINT
+
+
+def _of(pid, name):
+    with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def test_killed_by_a_signal_to_muninn(there):
@@ -246,7 +267,7 @@ def test_killed_by_a_signal_to_muninn(there):
     assert run.stdout
     assert run.stdout.readline() == b"ready\n"
     run.terminate()
-    assert run.wait(timeout=30) == 143
+    assert run.wait(timeout=120) == 143
     assert "killed by SIGTERM" in there.got[0]["title"]
 
 
@@ -262,9 +283,9 @@ def on_a_terminal(there, words, *doings, size=(30, 100)):
     """
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         os.execve(PYTHON, [*MUNINN, *words], env(there))  # noqa: S606
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-    said, waiting, ends = b"", list(doings), time.monotonic() + 40
+    said, waiting, ends = b"", list(doings), time.monotonic() + 120
     while time.monotonic() < ends:
         if waiting and waiting[0][0] in said:
             waiting.pop(0)[1](fd, pid)
@@ -286,9 +307,7 @@ def typed(text):
 
 
 def test_the_command_has_the_terminal(there):
-    script = (
-        "sleep 0.3; test -t 0 && test -t 1 && test -t 2 && echo all; stty size; tput -T xterm cols"
-    )
+    script = "test -t 0 && test -t 1 && test -t 2 && echo all; stty size; tput -T xterm cols"
     said, code = on_a_terminal(there, ["sh", "-c", script])
     assert code == 0
     assert said.split() == [b"all", b"30", b"100", b"100"]
@@ -303,7 +322,7 @@ def test_what_is_typed_reaches_the_command(there):
 
 
 def test_an_interrupt_that_is_typed(there):
-    said, code = on_a_terminal(there, [PYTHON, "-c", COUNTS, "1.5"], (b"ready", typed(b"\x03")))
+    said, code = on_a_terminal(there, [PYTHON, "-c", COUNTS, "60"], (b"ready", typed(b"\x03")))
     assert said.endswith(b"2\r\n")
     assert code == 0
     _, code = on_a_terminal(there, ["sh", "-c", "echo ready; sleep 60"], (b"ready", typed(b"\x03")))
@@ -317,8 +336,8 @@ def tell(*_):
     print(*os.get_terminal_size(1), flush=True)
 signal.signal(signal.SIGWINCH, tell)
 print("ready", flush=True)
-ends = time.monotonic() + 1.5
-while time.monotonic() < ends:
+ends = time.monotonic() + 60
+while time.monotonic() < ends and os.get_terminal_size(1) != (55, 44):
     time.sleep(0.05)
 tell()
 """
@@ -334,23 +353,19 @@ def test_the_terminal_is_resized(there):
 
 def test_stopped_and_continued_as_a_job(there):
     def go_on(_fd, pid):
-        wait_for(lambda: b"T (stopped)" in _status(pid))
+        if sys.platform == "linux":
+            wait_for(lambda: b"T (stopped)" in _of(pid, "status"))
         os.killpg(pid, signal.SIGCONT)
 
     def stop(fd, pid):
         os.killpg(pid, signal.SIGSTOP)
         go_on(fd, pid)
+        os.write(fd, b"go on\n")
 
-    script = "echo ready; sleep 0.5; echo done"
+    script = "echo ready; read go; echo done"
     said, code = on_a_terminal(there, ["sh", "-c", script], (b"ready", stop))
     assert said.endswith(b"done\r\n")
     assert code == 0
-
-
-def _status(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
-        return file.read()
-    return b"T (stopped)"
 
 
 def test_muninn_starts_a_command_before_it_imports_what_tells_of_it():

@@ -69,12 +69,13 @@ def test_a_server_that_does_not_is_named_without_its_secrets():
 
 def test_a_server_that_never_answers_is_not_waited_for():
     with socket.create_server(("127.0.0.1", 0)) as deaf, hook() as there:
+        send(HELLO, to(there.url))  # what is imported for the first message takes its time
         channels = to(f"json://127.0.0.1:{deaf.getsockname()[1]}/", there.url)
         started = time.monotonic()
-        (failed,) = send(HELLO, channels, seconds=1)
-        assert time.monotonic() - started < 3
+        (failed,) = send(HELLO, channels, seconds=5)
+        assert time.monotonic() - started < 12  # three tries take longer
         assert "URL 1" in failed
-        assert there.got
+        assert len(there.got) == 2
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def test_lost(make_lab: Callable[..., Lab], host: Sshd, world: World) -> None:
     that does not come back is an error with a hint. A killed doit leaves nothing there.
     """
     lab = lab_on(make_lab, host, wait=1)
-    slow = 'steps = ["echo begun; sleep 3.0417", "make -j{jobs} -f bin'
+    go = lab.directory / "go"
+    slow = f'steps = ["echo begun; [ -e {go} ] || sleep 987.0417", "make -j{{jobs}} -f bin'
     lab.recipe(('steps = ["make -j{jobs} -f bin', slow))
 
     def begun() -> bool:
@@ -141,12 +142,17 @@ def test_lost(make_lab: Callable[..., Lab], host: Sshd, world: World) -> None:
     assert said.count("is tried once more") == 1
     assert "refused\n  hint: is it up, and is sshd running in it?" in said
     host.up()
-    said = lost(host.cut, 0)
+
+    def cut() -> None:
+        go.touch()  # the next try ends
+        host.cut()
+
+    said = lost(cut, 0)
     assert "ssh big was lost in mid-build (ssh ended); it is tried once more" in said
     assert lab.content("world", "base") == world.oracle("world", "base")
     (there,) = (host.folder / "there").iterdir()
     assert not list(there.glob("build.*"))
-    assert not processes("sleep 3.0417")
+    wait_for(lambda: not processes("sleep 987.0417"))
 
 
 def test_refused(make_lab: Callable[..., Lab], host: Sshd) -> None:

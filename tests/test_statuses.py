@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, wait_for
+from conftest import environment, processes, wait_for
 
 from labtasks import main
 from labtasks.eitri import HELP
@@ -101,13 +101,13 @@ def test_where_no_lab_is_programs_are_refused(nowhere):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_ends_without_a_traceback(make_lab, number):
     lab = make_lab()
+    word = f"{86_400 + os.getpid()}.{number:d}"
+    lab.recipe(("make -j{jobs} -f sys/Makefile {trim}", f"sleep {word}"))
     asked = subprocess.Popen(
         [sys.executable, "-m", "doit", "verify", "kernel:base"], cwd=lab.directory,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    logs = lab.directory / "cache" / "logs"
-    wait_for(lambda: list(logs.glob("*")) or asked.poll() is not None, seconds=60)
-    time.sleep(0.2)
+    wait_for(lambda: processes(f"sleep\0{word}") or asked.poll() is not None)
     asked.send_signal(number)
     text, _ = asked.communicate(timeout=60)
     assert asked.returncode == Code.INTERRUPTED, text

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
 import shutil
 import subprocess
+import threading
 import time
 
+import filelock
 import pytest
 from conftest import environment, processes, wait_for
 
-from labtasks import layer, store
+from labtasks import layer, locks, store
 
 
 def marked(lab, word):
@@ -223,11 +226,27 @@ def test_a_cache_without_permission(lab):
 
 
 def test_two_runs_build_once(make_lab, kept):
+    """The first one builds until the second one waits for it."""
     lab = make_lab()
-    lab.recipe(("make -j{jobs} -f bin/Makefile", "sleep 1; make -j{jobs} -f bin/Makefile"))
-    runs = [lab.start("build:base") for _ in range(2)]
+    go = lab.directory / "go"
+    held = f"until [ -e {go} ]; do sleep 0.1; done; make -j{{jobs}} -f bin/Makefile"
+    lab.recipe(("make -j{jobs} -f bin/Makefile", held))
+    runs = [lab.start("build:base", PYTHONUNBUFFERED="1") for _ in range(2)]
     kept += runs
-    texts = [run.communicate(timeout=60)[0] for run in runs]
+    seen = ["", ""]
+
+    def waits() -> bool:
+        for number, run in enumerate(runs):
+            os.set_blocking(run.stdout.fileno(), False)
+            with contextlib.suppress(BlockingIOError):
+                seen[number] += os.read(run.stdout.fileno(), 1 << 16).decode()
+        return "waiting for " in "".join(seen)
+
+    wait_for(waits)
+    go.touch()
+    for run in runs:
+        os.set_blocking(run.stdout.fileno(), True)
+    texts = [said + run.communicate(timeout=60)[0] for said, run in zip(seen, runs, strict=True)]
     assert [run.returncode for run in runs] == [0, 0], texts
     both = "\n".join(texts)
     for kind in ("world", "kernel"):
@@ -256,6 +275,47 @@ def test_a_cache_that_was_copied(world, built, tmp_path):
     shutil.move(tmp_path / "moved", built.directory / "cache")
     said = built.doit("build:kernel-c")
     assert said.rung("kernel", world.repo.short("kernel-c")) == "incremental"
+
+
+def test_a_folder_is_its_owners_from_the_first_moment(tmp_path, monkeypatch):
+    """Another process clears up just when it is made."""
+    flock = locks._flock
+
+    def late(file):
+        monkeypatch.setattr(locks, "_flock", flock)
+        locks._clear_dead(tmp_path)
+        return flock(file)
+
+    monkeypatch.setattr(locks, "_flock", late)
+    with locks.scratch(tmp_path, "kernel") as path:
+        assert path.is_dir()
+        assert locks.taken(path / "owner")
+        locks._clear_dead(tmp_path)
+        assert path.is_dir()
+    assert not path.exists()
+
+
+def test_who_waits_is_told_for_whom_as_soon_as_that_is_known(tmp_path, capfd):
+    """Whoever has just taken a lock has not yet written down what for."""
+    lock, said = tmp_path / "a.lock", []
+
+    def take():
+        with locks.held(lock, "me"):
+            pass
+
+    def told():
+        said.append(capfd.readouterr().err)
+        return "waiting for somebody" in "".join(said)
+
+    with filelock.FileLock(lock):
+        waiting = threading.Thread(target=take)
+        waiting.start()
+        time.sleep(0.2)
+        assert not told()
+        lock.with_suffix(".owner").write_text("somebody")
+        wait_for(told)
+    waiting.join(20)
+    assert not waiting.is_alive()
 
 
 def test_dead_owners_folders_go(built):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import select
 import shutil
 import signal
 import subprocess
@@ -270,14 +271,25 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
 
 @no_bpf
 def test_nothing_is_lost_while_the_ring_is_emptied_without_pause(tmp_path: Path) -> None:
-    """The kernel reads the place up to which it was emptied at any moment."""
+    """The kernel reads the place up to which it was emptied at any moment. A writer waits now and
+    then until its turn is seen, for this process may have no turn itself.
+    """
     write(tmp_path, {})
-    text = "import os\nfor n in range(12000):\n os.access('/' + 'x/' * 600, 0); sum(range(12000))"
+    text = (
+        "import os, sys\nfor n in range(12000):\n"
+        " os.access('/' + 'x/' * 600, 0); sum(range(12000))\n"
+        " if n % 1000 == 0: print(n, flush=True); sys.stdin.readline()"
+    )
     with recorder.recording() as recording, recording.into(tmp_path / "log") as drain:
         words = [*recording.words(tmp_path, str(tmp_path)), sys.executable, "-c", text]
-        children = [subprocess.Popen(words) for _ in range(2)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        children = [subprocess.Popen(words, **pipes) for _ in range(2)]
         while any(child.poll() is None for child in children):
             drain()
+            for child in children:
+                if select.select([child.stdout], [], [], 0)[0] and child.stdout.readline():
+                    child.stdin.write(b"\n")
+                    child.stdin.flush()
     assert (tmp_path / "log").stat().st_size > 25_000_000
     trace = trace_bpf.parse(tmp_path / "log", Calls(src="/mnt/src", obj="/mnt/obj", cwd="/mnt/src"))
     assert trace.problems == ()

@@ -1,7 +1,10 @@
 """A run that is followed by the files it writes."""
 
+import time
+
 import msgspec
 import pytest
+from conftest import wait_for
 
 from labtasks.events import ConsoleRules
 from labtasks.judge import Word
@@ -24,6 +27,18 @@ def watch(tmp_path):
 def _add(watch, data: bytes) -> None:
     with watch.channel.open("ab") as file:
         file.write(data)
+
+
+def test_while_nobody_looks_nobody_is_silent(watch):
+    """A host that stands still does so as a whole."""
+    watch.rules = msgspec.convert({"silence": 1}, ConsoleRules)
+    watch.__post_init__()
+    watch.decided()
+    time.sleep(1.5)
+    watch.decided()
+    assert not watch.events
+    wait_for(watch.decided)
+    assert [event.name for event in watch.events] == ["silence"]
 
 
 def test_a_verdict_behind_much_talk_is_heard(watch):
