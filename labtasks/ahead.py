@@ -18,7 +18,7 @@ from labtasks.error import say
 from labtasks.git import Commit
 from labtasks.probe import Prober
 
-_PAUSE = 0.2
+_PAUSE = 0.05
 """Seconds between two looks at whether something is built."""
 
 

@@ -23,6 +23,11 @@ from labtasks.key import World
 from labtasks.progress import Culprit, Proof, Start, State, Told
 from labtasks.search import Search, Verdict
 
+_WORTH = 1.0
+"""Seconds that a build must be expected to take to be made ahead: another doit has to start, beside
+a test.
+"""
+
 
 @dataclass(kw_only=True)
 class Hunt(Case):
@@ -33,6 +38,7 @@ class Hunt(Case):
     revert: bool = False
     ahead: Ahead | None = None
     _beside: list[Commit] = field(default_factory=list)
+    _prices: dict[CommitId, float] = field(default_factory=dict)
 
     def meanwhile(self) -> None:
         """Two builds at once would take as long as one after the other, and the one that is needed
@@ -143,6 +149,7 @@ class Hunt(Case):
             if known:
                 self.test(self.about[known], why="its verdict is known", search=search)
                 continue
+            self._prices.clear()  # what was built since makes others cheaper
             best = choice.choose(search, self._price)
             if best is None:
                 break
@@ -197,16 +204,18 @@ class Hunt(Case):
 
     def _price(self, commit: CommitId) -> float:
         """Seconds until a commit's verdict, 0 when it is known."""
-        about = self.about[commit]
-        if self.prober.known(about):
-            return 0.0
-        own = self.prober.world_for(about)[0] is None
-        return self.forecast.seconds(about.tree, world=own)
+        if commit not in self._prices:
+            about = self.about[commit]
+            own = self.prober.world_for(about)[0] is None
+            known = self.prober.known(about)
+            price = 0.0 if known else self.forecast.seconds(about.tree, world=own)
+            self._prices[commit] = price
+        return self._prices[commit]
 
     def _next_ones(self, search: Search, root: CommitId) -> Iterator[Commit]:
         """What will be tested after this one, the likelier first."""
         for one in choice.after(search, root, self._price):
-            if one and one.seconds:
+            if one and one.seconds > self.forecast.test_seconds + _WORTH:
                 yield self.about[one.commit]
 
     def _settled(self, culprit: Culprit) -> bool:

@@ -157,15 +157,21 @@ def _doors(*roots: str) -> dict[str, str]:
     """
     above = {str(up) for root in roots for up in (Path(root), *Path(root).parents)} - {"/"}
     inside = tuple(f"{root}/" for root in roots)
-    found = {}
     apart = (namespace.ROOT, "/dev", "/proc", "/sys")
-    tops = [item for item in _scan("/") if item.path not in apart]
-    for item in (*tops, *(below for top in tops for below in _scan(top.path))):
-        if item.is_symlink():
-            target = os.path.realpath(item.path)
-            if target in above or target.startswith(inside):
-                found[item.path] = target
-    return found
+    tops = tuple(item.path for item in _scan("/") if item.path not in apart)
+    changed = tuple(os.lstat(top).st_mtime_ns for top in ("/", *tops))
+    links = _links(tops, changed).items()
+    return {path: to for path, to in links if to in above or to.startswith(inside)}
+
+
+@cache
+def _links(tops: tuple[str, ...], changed: tuple[int, ...]) -> dict[str, str]:
+    """The links among and in some folders, and where they lead to. `changed`: when any of them
+    did, for a bisect builds again and again.
+    """
+    del changed
+    inner = (item.path for top in tops for item in _scan(top) if item.is_symlink())
+    return {path: os.path.realpath(path) for path in (*filter(os.path.islink, tops), *inner)}
 
 
 def _scan(folder: str) -> list[os.DirEntry[str]]:
