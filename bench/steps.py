@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from common import DOIT, borrowed, commit, lab, report, run, seconds
@@ -50,7 +51,8 @@ def _base(here: Path) -> tuple[labs.Lab, Store, Trees]:
     build = store.get("build", want.key)
     if build is None:
         sys.exit("the base is not built")
-    return found, store, Trees(src=tuple(build.below), obj=tuple(build.stack))
+    trees = Trees(src=tuple(build.below), obj=tuple(build.stack), files=found.recipe.files)
+    return found, store, trees
 
 
 def _in_place(here: Path, source: str) -> float:
@@ -71,7 +73,7 @@ def _clean(here: Path, tracer: str) -> float:
     part = found.recipe.parts["kernel"]
     want = key.wanted(found, "kernel", found.repository.commit("base"), None)
     below = store.get(want.base.kind, want.base.key) if want.base else None
-    trees = Trees(src=trees.src, obj=tuple(below.stack) if below else ())
+    trees = replace(trees, obj=tuple(below.stack) if below else ())
     with open_workspace(found, store, "bench", trees) as space:
         log = space.scratch / "log"
         space.prepare(log)

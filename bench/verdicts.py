@@ -250,8 +250,9 @@ def _workspace(bed: Bed, kind: str, ref: str) -> Iterator[tuple[Workspace, Path]
     made = bed.held(kind, ref)
     src = bed.held("src", ref)
     trees = Trees(
-        src=tuple(src.stack), obj=tuple(made.stack), below=tuple(made.below), newest=made.newest
-    )
+        src=tuple(src.stack), obj=tuple(made.stack), below=tuple(made.below), newest=made.newest,
+        files=bed.found.recipe.files,
+    )  # fmt: skip
     with open_workspace(bed.found, bed.store, "bench", trees) as space:
         log = space.scratch / "log"
         space.prepare(log)
