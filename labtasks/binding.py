@@ -152,13 +152,15 @@ class _Filler:
         return Part(**lists, checks_commands=checks)
 
     def guest(self, found: Guest) -> Guest:
-        texts = ("type", "firmware", "kernel", "initrd", "append")
+        texts = ("arch", "type", "firmware", "kernel", "initrd", "append")
         lists = ("steps", "drives", "arguments")
-        return msgspec.structs.replace(
+        filled = msgspec.structs.replace(
             found,
             **{field: self.text(getattr(found, field)) for field in texts},
             **{field: self.texts(getattr(found, field)) for field in lists},
         )
+        _ = filled.processor
+        return filled
 
     def abi(self, found: Abi) -> Abi:
         where = found.version

@@ -116,9 +116,9 @@ def _boots(lab: Lab) -> Iterator[Finding]:
     guest = lab.recipe.machine
     if guest is None:
         return
-    binary = qemu.binary(guest.arch)
+    binary = qemu.binary(guest.processor)
     yield _asked("emulator", lambda: process.which(binary))
-    yield _asked("accelerator", lambda: _accelerated(guest.arch))
+    yield _asked("accelerator", lambda: _accelerated(guest.processor))
     if guest.firmware:
         there = Path(guest.firmware).exists()
         yield Finding(

@@ -7,9 +7,12 @@ recipes or tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from labtasks.error import UserError
 
 Arch = Literal["amd64", "aarch64"]
+ARCHES: tuple[Arch, ...] = get_args(Arch)
 
 _BINARY = {"amd64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 
@@ -18,6 +21,18 @@ _TYPE = {"amd64": "pc", "aarch64": "virt"}
 
 _CPU = {"amd64": "max", "aarch64": "max"}
 """With kvm and hvf it is "host" instead: what the processor really has."""
+
+
+_PORTS = {"amd64": 4, "aarch64": 1}
+"""Serial ports that a machine has of its own; more are on PCI cards."""
+
+
+def arch(name: str) -> Arch:
+    """An architecture by its name. Raises UserError."""
+    found = next((known for known in ARCHES if known == name), None)
+    if found is None:
+        raise UserError(f"no processor is called {name!r}", hint=f"one of: {', '.join(ARCHES)}")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +113,8 @@ def argv(machine: Machine) -> list[str]:
         words += [option, value] if value else []
     for number, drive in enumerate(machine.drives):
         words += _drive(number, drive)
-    for serial in machine.serials:
-        words += ["-serial", serial]
+    for number, serial in enumerate(machine.serials):
+        words += _serial(machine.arch, number, serial)
     if machine.network:
         words += _network(machine)
     if machine.monitor:
@@ -107,6 +122,13 @@ def argv(machine: Machine) -> list[str]:
     if machine.pidfile:
         words += ["-pidfile", machine.pidfile, "-daemonize"]
     return [*words, *machine.arguments]
+
+
+def _serial(processor: Arch, number: int, serial: str) -> list[str]:
+    words = ["-serial", serial]  # QEMU calls it serial<number>, port or not
+    if number >= _PORTS[processor]:
+        words += ["-device", f"pci-serial,chardev=serial{number}"]
+    return words
 
 
 def _drive(number: int, drive: Drive) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, events, session
+from labtasks import config, events, qemu, session
 from labtasks.error import UserError
 from labtasks.qemu import Arch
 
@@ -73,7 +73,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     steps: tuple[str, ...] = ()
-    arch: Arch = "amd64"
+    arch: str = "amd64"
     type: str = ""
     firmware: str = ""
     kernel: str = ""
@@ -83,6 +83,11 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     network: bool = False
     memory: int = 128
     arguments: tuple[str, ...] = ()
+
+    @property
+    def processor(self) -> Arch:
+        """`arch`, when names are filled in. Raises UserError."""
+        return qemu.arch(self.arch)
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -209,9 +209,9 @@ class Testbed:
             return Drive(file=str(path), format="fat" if path.is_dir() else qcow2.format_of(path))
 
         return Machine(
-            arch=guest.arch,
+            arch=guest.processor,
             type=guest.type,
-            accel=accelerator.choose(vm.accel, guest.arch),
+            accel=accelerator.choose(vm.accel, guest.processor),
             memory=vm.memory or guest.memory,
             cpus=vm.cpus,
             firmware=late(guest.firmware, names),

@@ -109,8 +109,8 @@ def _emulator(lab: Lab, vm: str) -> Inputs:
     firmware = Path(guest.firmware)
     content = digest.of_bytes(firmware.read_bytes()) if firmware.is_file() else ""
     return (
-        ("emulator", accelerator.version(guest.arch)),
-        ("accelerator", accelerator.choose(lab.vm(vm).accel, guest.arch)),
+        ("emulator", accelerator.version(guest.processor)),
+        ("accelerator", accelerator.choose(lab.vm(vm).accel, guest.processor)),
         ("firmware", content),
     )
 

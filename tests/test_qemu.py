@@ -28,3 +28,11 @@ def test_accelerated_guests_get_the_hosts_processor():
     assert words[0] == "qemu-system-aarch64"
     assert words[words.index("-cpu") + 1] == "host"
     assert "if=pflash,format=raw,readonly=on,file=/edk2.fd" in words
+
+
+def test_a_machine_with_one_serial_port_gets_more_on_cards():
+    ports = ("file:/console", "file:/channel")
+    words = argv(Machine(arch="aarch64", serials=ports))
+    assert words.count("-serial") == 2
+    assert words[words.index("-device") + 1] == "pci-serial,chardev=serial1"
+    assert "pci-serial,chardev=serial1" not in argv(Machine(serials=ports))
