@@ -18,8 +18,8 @@ from labtasks.error import say
 from labtasks.git import Commit
 from labtasks.probe import Prober
 
-_PAUSE = 0.05
-"""Seconds between two looks at whether something is built."""
+_PAUSES = (0.05, 0.2)
+"""Seconds between two looks at whether something is built: the first, and the longest."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Ahead:
 
     def _finish(self, now: Commit) -> None:
         """Let it end a build that it has begun. What comes before that in its list is moot."""
-        prober, told = self.prober, False
+        prober, told, pause = self.prober, False, _PAUSES[0]
         while self._child and self._child.alive() and self._at(now):
             if prober.ready(now) or prober.known(now):
                 return
@@ -60,7 +60,8 @@ class Ahead:
                 say(f"{now.short} is being built already")
             told = True
             live.tick(self._log)
-            time.sleep(_PAUSE)
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
 
     def _at(self, commit: Commit) -> bool:
         """Whether the turn of a commit has come: it is the first one that is not there yet."""

@@ -159,7 +159,10 @@ class _Filler:
             **{field: self.text(getattr(found, field)) for field in texts},
             **{field: self.texts(getattr(found, field)) for field in lists},
         )
-        _ = filled.processor
+        try:
+            _ = filled.processor
+        except UserError as error:
+            raise UserError(f"{self.path}: {error.message}", hint=error.hint) from None
         return filled
 
     def abi(self, found: Abi) -> Abi:

@@ -171,7 +171,7 @@ class Console:
         self._up = self._explained = self._loads = False
 
     def feed(self, data: bytes, at_seconds: float) -> list[Event]:
-        """What the next bytes show. `at_seconds` is the time since the machine was started."""
+        """What the next bytes show. `at_seconds` is its time, as it is watched."""
         found: list[Event] = []
         for start in range(0, len(data), _BLOCK):
             block = data[start : start + _BLOCK]

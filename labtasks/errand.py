@@ -33,9 +33,9 @@ _AGAIN = 0.5
 _PATIENCE = 15.0
 """Seconds in which a system that accepts a connection must greet: an emulated one is slow."""
 _LAST_WORDS = 5.0
-"""Seconds that a script on the host may still take when the machine has ended."""
+"""Seconds that a script may still take when the machine has ended."""
 _SHOWN = 64 << 10
-"""Bytes of either end of a script's output in which its words are looked for."""
+"""Bytes of a script's output in which its words are looked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,6 +132,7 @@ class Sent(_Running):
     """Sends it over ssh as soon as the system lets the lab in."""
 
     _began: bool = False
+    _from: int = 0
 
     def step(self, watch: Watch) -> None:
         if self._child is None:
@@ -146,7 +147,7 @@ class Sent(_Running):
         self._child = None
         if not self._reported():
             lost = "the connection was lost: " if self._began else ""
-            said = last_line(printed(self.output, end=True), self.nonce)
+            said = last_line(printed(self.output), self.nonce)
             self.complaint = f"ssh: {lost}{said}".rstrip(": ")
 
     def end(self, watch: Watch) -> None:
@@ -161,13 +162,13 @@ class Sent(_Running):
 
     def _listen(self) -> None:
         """Pass on that the script has begun."""
-        if not self._began and f"VERDICT {self.nonce} ready" in printed(self.output, end=False):
-            self._began = True
+        if not self._began and f"VERDICT {self.nonce} ready" in printed(self.output, self._from):
+            self._began, self.complaint = True, ""
             self.say("ready")
 
     def _reported(self) -> bool:
         """Pass on how the script ended, if it told."""
-        said = printed(self.output, end=True)
+        said = printed(self.output)
         found = re.findall(rf"VERDICT {self.nonce} status (\d+)", said)
         if found:
             self._began, self.complaint = True, ""
@@ -179,6 +180,7 @@ class Sent(_Running):
         assert to  # noqa: S101 (`refuse` has seen to that)
         (self.folder / "script").write_text(self.lab.script, encoding="utf-8")
         argv = ssh.argv(to, command(self.lab.script, self.nonce), pinned=to.pinned)
+        self._from = self.output.stat().st_size if self.output.exists() else 0
         self._child = Child(
             argv, log=self.output, cwd=self.folder, env={"PATH": process.PATH},
             data=self.folder / "script",
@@ -244,7 +246,7 @@ class Beside(_Running):
         self._over, watch.busy = True, False
         watch.catch_up()  # what made it fail may have been said since the last look
         status = self._child.code() if self._child else 0
-        said = last_line(printed(self.output, end=True), self.nonce)
+        said = last_line(printed(self.output), self.nonce)
         if status and watch.crashed:
             self.complaint = f"the script: {said or f'exit status {status}'}"
         else:
@@ -288,12 +290,12 @@ def command(script: str, nonce: str) -> str:
     return f"sh -c {shlex.quote(text)}"
 
 
-def printed(log: Path, *, end: bool) -> str:
-    """The beginning, or the end, of what a script has printed."""
+def printed(log: Path, start: int | None = None) -> str:
+    """What a script has printed from some byte on, or the end of it."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _SHOWN) if end else 0)
+        file.seek(max(0, log.stat().st_size - _SHOWN) if start is None else start)
         return clean(file.read(_SHOWN)).decode(errors="replace")
 
 

@@ -117,7 +117,6 @@ class Prober:
         started = time.monotonic()
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
-        name = name if "world" in self.lab.recipe.parts else ""
         known = self._held(want)[0] is not None
         request = replace(self.request, force=True)
         try:

@@ -23,8 +23,8 @@ _CPU = {"amd64": "max", "aarch64": "max"}
 """With kvm and hvf it is "host" instead: what the processor really has."""
 
 
-_PORTS = {"amd64": 4, "aarch64": 1}
-"""Serial ports that a machine has of its own; more are on PCI cards."""
+_PORTS = {"pc": 4, "virt": 1}
+"""Serial ports that a machine has of its own, where more are put on PCI cards."""
 
 
 def arch(name: str) -> Arch:
@@ -114,7 +114,7 @@ def argv(machine: Machine) -> list[str]:
     for number, drive in enumerate(machine.drives):
         words += _drive(number, drive)
     for number, serial in enumerate(machine.serials):
-        words += _serial(machine.arch, number, serial)
+        words += _serial(machine, number, serial)
     if machine.network:
         words += _network(machine)
     if machine.monitor:
@@ -124,11 +124,16 @@ def argv(machine: Machine) -> list[str]:
     return [*words, *machine.arguments]
 
 
-def _serial(processor: Arch, number: int, serial: str) -> list[str]:
-    words = ["-serial", serial]  # QEMU calls it serial<number>, port or not
-    if number >= _PORTS[processor]:
-        words += ["-device", f"pci-serial,chardev=serial{number}"]
-    return words
+def _serial(machine: Machine, number: int, serial: str) -> list[str]:
+    """A serial port. On a card it has no -serial: newer QEMUs would make a port of virt's own of a
+    second one.
+    """
+    board = (machine.type or _TYPE[machine.arch]).partition("-")[0]
+    if number < _PORTS.get(board, number + 1):
+        return ["-serial", serial]
+    kind, _, rest = serial.partition(":")
+    way = {"file": f"file,path={_text(rest)}", "unix": f"socket,path={rest}"}.get(kind, kind)
+    return ["-chardev", f"{way},id=port{number}", "-device", f"pci-serial,chardev=port{number}"]
 
 
 def _drive(number: int, drive: Drive) -> list[str]:

@@ -93,7 +93,7 @@ def _step(hunt: Hunt, told: Told) -> Step:
         why=facts.get("why", ""),
         rung=facts.get("rung", ""),
         reused=facts.get("reused", ""),
-        world=facts.get("world", ""),
+        world=facts.get("world", "") if "world" in hunt.lab.recipe.parts else "",
         build_seconds=float(facts.get("build_seconds", 0)),
         test_seconds=float(facts.get("test_seconds", 0)),
         remaining=int(facts.get("remaining", 0)),

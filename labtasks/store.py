@@ -6,8 +6,8 @@
     layers/<id>/{t,files}                  the trees manifests refer to
     locks/ logs/ tmp/                      one lock per artifact; logs of builds; work under way
 
-Nothing here depends on doit's database, and nothing sealed is ever written again. Knows nothing
-of how artifacts are made.
+Nothing here depends on doit's database, and nothing sealed is ever written again, but for the times
+in a layer's list where its files were copied. Knows nothing of how artifacts are made.
 """
 
 from __future__ import annotations

@@ -151,8 +151,10 @@ class Testbed:
                 timeout=self.lab.settings.test.timeout, until=decided,
             )  # fmt: skip
         finally:
-            watch.catch_up()
-            tester.end(watch)
+            try:
+                watch.catch_up()
+            finally:
+                tester.end(watch)
 
     def _watch(self, tester: Tester, console: Path) -> Watch:
         test = self.lab.settings.test

@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from pathlib import Path
 
 from labtasks import (
@@ -158,20 +158,25 @@ def _doors(*roots: str) -> dict[str, str]:
     above = {str(up) for root in roots for up in (Path(root), *Path(root).parents)} - {"/"}
     inside = tuple(f"{root}/" for root in roots)
     apart = (namespace.ROOT, "/dev", "/proc", "/sys")
-    tops = tuple(item.path for item in _scan("/") if item.path not in apart)
-    changed = tuple(os.lstat(top).st_mtime_ns for top in ("/", *tops))
-    links = _links(tops, changed).items()
-    return {path: to for path, to in links if to in above or to.startswith(inside)}
+    tops = [item.path for item in _scan("/") if item.path not in apart]
+    links = [*_links("/", _changed("/")), *(p for top in tops for p in _links(top, _changed(top)))]
+    found = {path: os.path.realpath(path) for path in links}
+    return {path: to for path, to in found.items() if to in above or to.startswith(inside)}
 
 
-@cache
-def _links(tops: tuple[str, ...], changed: tuple[int, ...]) -> dict[str, str]:
-    """The links among and in some folders, and where they lead to. `changed`: when any of them
-    did, for a bisect builds again and again.
-    """
+def _changed(folder: str) -> int:
+    """When a folder, or the one that a link leads to, has last changed; 0 where there is none."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _links(folder: str, changed: int) -> tuple[str, ...]:
+    """The links in a folder as it was when it last changed: a bisect builds again and again."""
     del changed
-    inner = (item.path for top in tops for item in _scan(top) if item.is_symlink())
-    return {path: os.path.realpath(path) for path in (*filter(os.path.islink, tops), *inner)}
+    return tuple(item.path for item in _scan(folder) if item.is_symlink())
 
 
 def _scan(folder: str) -> list[os.DirEntry[str]]:

@@ -71,9 +71,11 @@ class Signals:
             for number in caught:
                 signal.signal(number, lambda *_: None)
             signal.set_wakeup_fd(note, warn_on_full_buffer=False)
-            while os.read(alive, 1):
-                os.write(note, _HERE)  # behind the signals it has been sent by now
-            os._exit(0)
+            try:
+                while os.read(alive, 1):
+                    os.write(note, _HERE)  # behind the signals it has been sent by now
+            finally:
+                os._exit(0)
         os.close(alive)
         os.close(note)
         os.set_blocking(heard, False)

@@ -31,8 +31,12 @@ def test_accelerated_guests_get_the_hosts_processor():
 
 
 def test_a_machine_with_one_serial_port_gets_more_on_cards():
-    ports = ("file:/console", "file:/channel")
+    ports = ("file:/console", "file:/a,b")
     words = argv(Machine(arch="aarch64", serials=ports))
-    assert words.count("-serial") == 2
-    assert words[words.index("-device") + 1] == "pci-serial,chardev=serial1"
-    assert "pci-serial,chardev=serial1" not in argv(Machine(serials=ports))
+    assert words.count("-serial") == 1
+    assert words[words.index("-chardev") + 1] == "file,path=/a,,b,id=port1"
+    assert words[words.index("-device") + 1] == "pci-serial,chardev=port1"
+    assert argv(Machine(serials=ports)).count("-serial") == 2
+    assert argv(Machine(arch="aarch64", type="raspi3b", serials=ports)).count("-serial") == 2
+    words = argv(Machine(arch="aarch64", serials=("stdio", "unix:/s,server=on,wait=off")))
+    assert "socket,path=/s,server=on,wait=off,id=port1" in words
