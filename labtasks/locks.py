@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from labtasks import layer, live
+from labtasks.error import UserError
 
 if TYPE_CHECKING:
     import filelock
@@ -24,7 +25,9 @@ _YOUNG = 10.0
 
 @contextlib.contextmanager
 def held(lock: Path, purpose: str) -> Iterator[None]:
-    """Hold a lock, a file's. Who waits for it is told what for."""
+    """Hold a lock, a file's. Who waits for it is told what for. Raises UserError where nothing can
+    be written.
+    """
     import filelock  # noqa: PLC0415 (an up-to-date run locks nothing)
 
     about = lock.with_suffix(".owner")
@@ -33,6 +36,11 @@ def held(lock: Path, purpose: str) -> Iterator[None]:
         file.acquire(timeout=0)
     except filelock.Timeout:
         _wait(file, about)
+    except OSError as error:
+        raise UserError(
+            f"{lock.parent.parent} cannot be written to: {error.strerror}",
+            hint="another `cache` in lab.toml, or make it writable",
+        ) from None
     try:
         about.write_text(f"{purpose} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})")
         yield
