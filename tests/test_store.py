@@ -16,6 +16,7 @@ import pytest
 from conftest import environment, processes, wait_for
 
 from labtasks import layer, locks, store
+from labtasks.error import UserError
 
 
 def marked(lab, word):
@@ -326,3 +327,13 @@ def test_dead_owners_folders_go(built):
     (scratch / "obj" / "deep").chmod(0)
     built.doit("kernel:kernel-c")
     built.at_rest()
+
+
+def test_a_lock_that_cannot_be_made_is_refused_in_words(tmp_path):
+    """Root may write anywhere, but not into a folder that is a file."""
+    (tmp_path / "locks").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot be written to"),
+        locks.held(tmp_path / "locks" / "gc.lock", "gc"),
+    ):
+        pass
