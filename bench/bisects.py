@@ -6,8 +6,9 @@
 Without a lab: the demo OS. Every variant has a clone, objects and a cache of its own, builds with
 the recipe's own steps, boots with the same code, and runs until git, or labtasks, names the
 culprit. All must name the same one. Everybody begins with sources checked out, and with nothing
-built, or with what the lab `given` has of the good end: world, kernel and root. The peer `kernel`
-does as people do by hand: one world, the first, and only the kernel is made again.
+built, or with what the lab `given` has of the good end: world, kernel and root; ccache has compiled
+them before the clock starts. The peer `kernel` does as people do by hand: one world, the first, and
+only the kernel is made again.
 
 git believes its user about both ends, and labtasks tests them unless told otherwise; so that each
 does the job of the other, both are run both ways: ends believed (labtasks with --trust-ends), and
@@ -37,7 +38,8 @@ from labtasks import layer, namespace, process, supervisor
 from labtasks.binding import JOBS
 from labtasks.judge import Outcome, described, git_code
 from labtasks.namespace import Mount
-from labtasks.recipe import INSTALLS
+from labtasks.recipe import INSTALLS, find
+from labtasks.recipe import load as load_recipe
 from labtasks.store import Store
 from labtasks.testbed import Testbed
 
@@ -80,20 +82,26 @@ def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
     """Print tables; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
     found: set[str] = set()
     for job in jobs:
+        head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}"
+        print(f"{head}{'builds':>8}{'boots':>7}{'MB':>8}  culprit", flush=True)
         with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as scratch:
             ours = _ours(Path(scratch), job)
-            rows = [ours, *(_peer(Path(scratch), job, name) for name in peers)]
-        head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}"
-        print(f"{head}{'builds':>8}{'boots':>7}{'MB':>8}  culprit")
-        for row in rows:
-            print(
-                f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
-                f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
-                flush=True,
-            )
-        found |= {row.culprit for row in rows}
+            _print(ours, ours)
+            found.add(ours.culprit)
+            for name in peers:
+                row = _peer(Path(scratch), job, name)
+                _print(row, ours)
+                found.add(row.culprit)
     if len(found) > 1:
         sys.exit("they disagree")
+
+
+def _print(row: Row, ours: Row) -> None:
+    print(
+        f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
+        f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
+        flush=True,
+    )
 
 
 def _ours(scratch: Path, job: Job) -> Row:
@@ -134,8 +142,12 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     tree = scratch / name / "tree"
     (tree / "obj").mkdir(parents=True)
     run(["git", "clone", "-q", "--shared", str(origin), "src"], tree)
+    if name == "ccache":
+        _through_ccache(here, tree)
     if job.given:
         _give(job, tree)
+    if job.given and name == "ccache":
+        _build(name, labs.load(here), tree)
     refs = (job.good, job.bad)
     ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
     words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
@@ -161,6 +173,16 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     )
 
 
+def _through_ccache(here: Path, tree: Path) -> None:
+    """By the recipe's option; without one it stands in PATH under the compilers' names."""
+    recipe = labs.load(here).settings.recipe
+    if "ccache" in load_recipe(find(recipe, here)).options:
+        file = here / "lab.toml"
+        told = f'[options]\nccache = "yes"\nccache_dir = "{tree}/ccache"\n'
+        text = file.read_text()
+        file.write_text(text.replace("[options]\n", told) if "[options]\n" in text else text + told)
+
+
 def _give(job: Job, tree: Path) -> None:
     """The good end's sources and what was made of them, in this order for make."""
     run(["git", "checkout", "-q", job.good], tree / "src")
@@ -184,6 +206,18 @@ def step(name: str, here: Path, tree: Path) -> int:
 
 
 def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
+    if not _build(name, found, tree):
+        return git_code(Outcome.UNTESTABLE)
+    bed = Testbed(
+        lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
+        root=str(tree / "obj"), boot=str(tree / "obj"), image=None, sha="bench", uses=(),
+        wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
+    )  # fmt: skip
+    return git_code(bed.run(name, tree / "console").outcome)
+
+
+def _build(name: str, found: labs.Lab, tree: Path) -> bool:
+    """World, kernel and root of what is checked out."""
     if name not in IN_PLACE:
         shutil.rmtree(tree / "obj")
         (tree / "obj").mkdir()
@@ -199,14 +233,9 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
                 shutil.rmtree(tree / "obj" / glob.split("/")[0], ignore_errors=True)
         for text in found.recipe.parts[part].steps:
             if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
-                return git_code(Outcome.UNTESTABLE)
+                return False
         (tree / part).touch()
-    bed = Testbed(
-        lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
-        root=str(tree / "obj"), boot=str(tree / "obj"), image=None, sha="bench", uses=(),
-        wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
-    )  # fmt: skip
-    return git_code(bed.run(name, tree / "console").outcome)
+    return True
 
 
 def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:
