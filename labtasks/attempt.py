@@ -11,6 +11,7 @@ import errno
 import platform
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,8 @@ class Attempt:
         checked = base.trace.reads if base and base.trace else None
         try:
             with open_builder(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
-                self._refuse_altered(trees, checked)
+                if want.kind != "install":
+                    self._refuse_altered(trees, checked)
                 yield self._run(space, decision, src, checked)
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -124,6 +126,16 @@ class Attempt:
         except UserError:
             return tuple(self.lab.repository.files(new))
         return tuple(c.path for c in diff if c.status != "D")
+
+    @contextlib.contextmanager
+    def _looked_over(self, trees: Trees) -> Iterator[None]:
+        """An install is over as soon as looking its files over: both at once, then. What it made of
+        altered ones is thrown away, and its failure says nothing of the commit. Raises UserError.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            looked = beside.submit(self._refuse_altered, trees, None)
+            yield
+            looked.result()
 
     def _refuse_altered(self, trees: Trees, reads: frozenset[str] | None) -> None:
         within: tuple[str, ...] = ()
@@ -183,7 +195,9 @@ class Attempt:
         lab = self.lab
         part = lab.recipe.parts[self.want.kind]
         alone = decision.rung == "incremental" and processor.pays(decision.work)
-        ended = space.run(part.steps, log, tracer=tracer, echo=self.echo, alone=alone)
+        install = self.want.kind == "install"
+        with self._looked_over(space.trees) if install else contextlib.nullcontext():
+            ended = space.run(part.steps, log, tracer=tracer, echo=self.echo, alone=alone)
         seen = self._seen(space, tracer, src)
         if ended.code:
             self._failed(space, decision, log, ended.code, seen)

@@ -76,6 +76,22 @@ def test_a_commit_that_changes_nothing_installed_inherits_the_verdict(lab):
     assert verdicts(lab) == before
 
 
+def test_an_altered_kernel_is_not_installed_and_no_fact_about_the_commit(lab):
+    doit(lab, "kernel:good")
+    good = load(lab).repository.commit("good").id
+    (made,) = (m for m in Store(lab / "cache").all("kernel") if m.commit == good)
+    (kernel,) = (lab / "cache" / "layers" / made.stack[0] / "t").rglob("kernel")
+    away = kernel.rename(lab / "kernel")
+    doit(lab, "clean", "install:good")
+    for _ in range(2):
+        refused = doit(lab, "install:good")
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert f"sealed file changed by hand: {kernel}" in refused.stdout
+        assert good not in [m.commit for m in Store(lab / "cache").all("install")]
+    away.rename(kernel)
+    assert doit(lab, "install:good").returncode == 0
+
+
 def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
     doit(lab, "root:good", "install:good")
     good = load(lab).repository.commit("good").id
