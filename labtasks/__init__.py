@@ -31,7 +31,7 @@ The steps are run, watched, and sealed
     ssh reach site listing parcel guest  the same on another machine
     guest_disk remote_folder             its trees there: on a disk, or in a folder
     remote_script                        the shell text for that
-    workspace failure doubt attempt      one build: given its place, run, disbelieved, sealed
+    outset workspace failure doubt attempt  one build: given its place, run, disbelieved, sealed
     objfs artifact                       an image of what was built; the line that joins all this
 
 It is installed, booted and judged

@@ -24,6 +24,7 @@ from labtasks import (
     identity,
     key,
     layer,
+    outset,
     processor,
     reuse,
     source,
@@ -32,8 +33,7 @@ from labtasks import (
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, UserError, no_space, printable, say
-from labtasks.git_objects import TreeId
+from labtasks.error import BuildError, no_space, printable, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry
@@ -82,7 +82,7 @@ class Attempt:
         lab, store, want = self.lab, self.store, self.want
         identity.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
-        trees = self._trees(decision.base, src)
+        trees = outset.trees(lab, want, src, decision.base, self.below)
         base = decision.base
         checked = base.trace.reads if base and base.trace else None
         try:
@@ -94,38 +94,6 @@ class Attempt:
             if error.errno == errno.ENOSPC:
                 raise no_space(error) from None
             raise
-
-    def _trees(self, base: Candidate | None, src: Manifest) -> Trees:
-        below = self.below
-        touch_src: tuple[str, ...] = ()
-        stack = tuple(base.manifest.stack) if base else ()
-        high = len(stack) >= self.lab.settings.depth
-        if base:
-            touch_src = base.changed_src
-        if below and (base is None or tuple(base.manifest.below) != tuple(below.whole)):
-            touch_src = tuple({*touch_src, *self._changed_since(below)})
-        return Trees(
-            src=tuple(src.stack),
-            obj=() if high else stack,
-            flat=stack if high else (),
-            below=tuple(below.whole) if below else (),
-            touch_src=touch_src,
-            touch_obj=base.read_objects if base else (),
-            remove_obj=base.stale if base else (),
-            newest=max(base.manifest.newest if base else 0.0, below.newest if below else 0.0),
-            files=self.lab.recipe.files_of(self.want.kind),
-        )
-
-    def _changed_since(self, below: Manifest) -> tuple[str, ...]:
-        """Sources that differ from those the world was built from; all of them where git has
-        thrown those away.
-        """
-        new = self.want.commit.tree
-        try:
-            diff = self.lab.repository.diff(TreeId(below.built_from), new)
-        except UserError:
-            return tuple(self.lab.repository.files(new))
-        return tuple(c.path for c in diff if c.status != "D")
 
     @contextlib.contextmanager
     def _looked_over(self, trees: Trees) -> Iterator[None]:

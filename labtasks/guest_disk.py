@@ -79,14 +79,16 @@ class GuestDisk(Site):
     """A build disk of a virtual machine; `state` is the machine's folder."""
 
     state: Path
+    _below: Path | None = None
     _gone: bool = False
 
     ours = True
 
     def open(self, scratch: Path, layers: Path, base: LayerId | None, first: str) -> str:
         self._gone = False
+        self._below = layers / base / DISK if base else None
         image = scratch / DISK
-        qcow2.create(image, below=layers / base / DISK if base else None, size=SIZE)
+        qcow2.create(image, below=self._below, size=SIZE)
         plug.plug(self.state, _ID, image, form="qcow2")
         return self.run(first + _FIND + ("" if base else _EMPTY) + _MOUNT)
 
@@ -107,6 +109,8 @@ class GuestDisk(Site):
         del layers, name  # it goes where the layer goes
         self.run(_EMPTIED)
         self.close()
+        if self._below:  # the first one of a world is large, and read by all that follow
+            qcow2.pack(scratch / DISK, below=self._below)
         (scratch / DISK).rename(scratch / "layer" / DISK)
 
     def close(self) -> None:

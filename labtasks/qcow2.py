@@ -7,10 +7,12 @@ say "look below" for every cluster. Knows nothing of machines, nor of what lies 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from pathlib import Path
 from typing import Literal
 
+from labtasks import process
 from labtasks.error import UserError
 
 Format = Literal["raw", "qcow2"]
@@ -64,6 +66,22 @@ def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
         file.write(_metadata(size, name, form, bits))
         file.truncate((3 + _l1_clusters(size, 1 << bits)) << bits)
     scratch.replace(path)
+
+
+def pack(image: Path, *, below: Path) -> None:
+    """Compress what an image holds over `below`, in place; where there is no qemu-img, or no room
+    for both, it stays as it is. zlib, which every QEMU reads.
+    """
+    if shutil.which("qemu-img") is None:
+        return
+    scratch = image.with_name(f"{image.name}.{os.getpid()}.new")
+    options = f"cluster_size={1 << _SMALL}"
+    over = ["-B", str(below.absolute()), "-F", format_of(below)]
+    argv = ["qemu-img", "convert", "-c", "-W", "-O", "qcow2", "-o", options, *over]
+    if process.query([*argv, str(image), str(scratch)]).code:
+        scratch.unlink(missing_ok=True)
+    else:
+        scratch.replace(image)
 
 
 def _l1_clusters(size: int, cluster: int) -> int:

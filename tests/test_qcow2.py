@@ -53,3 +53,39 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no qcow2 image"):
         qcow2.create(tmp_path / "b.qcow2", below=tmp_path / "a.qcow2")
     assert not (tmp_path / "b.qcow2").exists()
+
+
+def test_a_packed_image_shows_the_same_over_what_lies_below(tmp_path: Path) -> None:
+    if not shutil.which("qemu-io"):
+        pytest.skip("no qemu-io: it is of qemu-utils")
+    below, image = tmp_path / "below.qcow2", tmp_path / "image.qcow2"
+    qcow2.create(below, size=64 << 20)
+    for path, writes in (
+        (below, ["write -P 1 0 8M"]),
+        (image, ["write -P 2 1M 6M", "write -z 2M 64k", "discard 3M 64k"]),
+    ):
+        if path is image:
+            qcow2.create(image, below=below)
+        subprocess.run(
+            ["qemu-io", "-d", "unmap", *[word for text in writes for word in ("-c", text)], path],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+    before, size = _content(image, tmp_path), image.stat().st_blocks
+    assert before.count(b"\2") > 5 << 20
+    qcow2.pack(image, below=below)
+    assert _content(image, tmp_path) == before
+    assert image.stat().st_blocks < size / 10
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_an_image_that_cannot_be_packed_stays(tmp_path: Path) -> None:
+    image = tmp_path / "image.qcow2"
+    image.write_bytes(b"not an image")
+    qcow2.pack(image, below=tmp_path / "none.qcow2")
+    assert image.read_bytes() == b"not an image"
+
+
+def _content(image: Path, scratch: Path) -> bytes:
+    raw = scratch / "raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True, timeout=60)
+    return raw.read_bytes()
