@@ -6,9 +6,10 @@
     clone     a new disk over one with that many GB of content; peer: a copy of the first
     layer     bytes on this host of a kernel step's layer (the files, and the disk they were made
               on), built in the machine DISK (`labtasks image debian DISK`), and what make rewrote:
-              the demo OS, and 25 MB of which one object changes
+              the demo OS, and 25 MB of which one object changes, once of machine code as a compiler
+              makes it, once of noise, which nobody can compress
 
-Contents are written past the page cache, once, and are as long as they say.
+The contents of `clone` are written past the page cache, once, and are as long as they say.
 """
 
 from __future__ import annotations
@@ -44,8 +45,11 @@ OBJECTS := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/*.c))
 kernel: $(OBJECTS)
 \tcat $(OBJECTS) >$@
 %.o: $(SRC)/%.c
-\thead -c 1048576 /dev/urandom >$@
+\tCONTENT | head -c 1048576 >$@
 """
+
+CODE = "tail -c +$$(($$(cksum <$< | cut -c1-7) * 2)) $$(gcc -print-prog-name=cc1)"
+NOISE = "cat /dev/urandom"
 
 
 def clone(sizes: list[int]) -> None:
@@ -85,18 +89,25 @@ def layers(image: Path) -> None:
         here = Path(scratch)
         demo = lab(here / "demo", f'repository = "demo"\nrecipe = "demo"\n{_vm(image)}')
         origin = labs.load(demo).repository.git_dir.parent
-        sources = here / "sources"
-        sources.mkdir()
-        (sources / "Makefile").write_text(MAKEFILE)
-        for number in range(25):
-            (sources / f"{number}.c").write_text(f"{number}\n")
-        who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-        for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "bench"]):
-            run(["git", *words], sources)
-        big = lab(here / "big", f'repository = "{sources}"\nrecipe = "big.toml"\n{_vm(image)}')
-        (big / "big.toml").write_text(BIG)
-        _step("25 MB", big, sources, "HEAD", "7.c")
+        for name, content in (("code", CODE), ("noise", NOISE)):
+            sources = _sources(here / name, content)
+            text = f'repository = "{sources}"\nrecipe = "big.toml"\n{_vm(image)}'
+            big = lab(here / f"{name}.lab", text)
+            (big / "big.toml").write_text(BIG)
+            _step(f"25 MB of {name}", big, sources, "HEAD", "7.c")
         _step("the demo", demo, origin, "good", "sys/kern/kern_synch.c")
+
+
+def _sources(where: Path, content: str) -> Path:
+    """A repository whose kernel is 25 objects of such content."""
+    where.mkdir()
+    (where / "Makefile").write_text(MAKEFILE.replace("CONTENT", content))
+    for number in range(25):
+        (where / f"{number}.c").write_text(f"{number}\n")
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "bench"]):
+        run(["git", *words], where)
+    return where
 
 
 def _vm(disk: Path) -> str:

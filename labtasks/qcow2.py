@@ -69,8 +69,8 @@ def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
 
 
 def pack(image: Path, *, below: Path) -> None:
-    """Compress what an image holds over `below`, in place; where there is no qemu-img, or no room
-    for both, it stays as it is. zlib, which every QEMU reads.
+    """Compress what an image holds over `below`; where there is no qemu-img, or no room for both,
+    it stays as it is. zlib, which every QEMU reads. Raises OSError for a full disk.
     """
     if shutil.which("qemu-img") is None:
         return
@@ -78,10 +78,20 @@ def pack(image: Path, *, below: Path) -> None:
     options = f"cluster_size={1 << _SMALL}"
     over = ["-B", str(below.absolute()), "-F", format_of(below)]
     argv = ["qemu-img", "convert", "-c", "-W", "-O", "qcow2", "-o", options, *over]
-    if process.query([*argv, str(image), str(scratch)]).code:
-        scratch.unlink(missing_ok=True)
-    else:
-        scratch.replace(image)
+    if process.query([*argv, str(image), str(scratch)]).code == 0:
+        _copy(scratch, image)
+    scratch.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Zeros take no room in the copy: the first table is full of them."""
+    with source.open("rb") as file, target.open("wb") as out:
+        while block := file.read(1 << _SMALL):
+            if any(block):
+                out.write(block)
+            else:
+                out.seek(len(block), os.SEEK_CUR)
+        out.truncate()
 
 
 def _l1_clusters(size: int, cluster: int) -> int:
