@@ -204,7 +204,7 @@ def _at_once(bed: Bed, *commands: list[str]) -> None:
 
 
 def by_hand(bed: Bed, argv: list[str], root: str, made: str) -> None:
-    """Prepare a folder, run QEMU in it until it ends, and judge its console."""
+    """Prepare a folder, run QEMU in it until the verdict is there, and judge its console."""
     guest = bed.found.recipe.machine
     if guest is None:
         sys.exit("the recipe has no [machine]")
@@ -225,18 +225,23 @@ def by_hand(bed: Bed, argv: list[str], root: str, made: str) -> None:
         for text in guest.steps:
             run(["sh", "-e", "-c", late(text, names)], Path(folder) / "run", **env)
         started = time.monotonic()
-        done = subprocess.run(words, check=False, timeout=300, capture_output=True)
         watch = Watch(
             console=Path(folder) / "console", channel=Path(folder) / "channel", nonce=nonce,
             rules=bed.found.recipe.console, limit=test.bytes,
         )  # fmt: skip
+        watch.console.touch()
+        with subprocess.Popen(words, stderr=subprocess.PIPE) as qemu:
+            while qemu.poll() is None and not watch.said.verdicts:
+                time.sleep(0.02)
+                watch.catch_up()
+            qemu.kill()
+            complaint = qemu.stderr.read() if qemu.stderr else b""
         watch.end()
-        ended = Ended(
-            status=done.returncode, seconds=time.monotonic() - started, console=watch.size
-        )
+        seconds = time.monotonic() - started
+        ended = Ended(status=0, seconds=seconds, console=watch.size, stopped=True)
         found = judge(watch.events, watch.said, ended, described(test.bad, test.text))
         if found.outcome is not Outcome.GOOD:
-            sys.exit(f"by hand: {found}\n{done.stderr.decode()}{watch.events}")
+            sys.exit(f"by hand: {found}\n{complaint.decode()}{watch.events}")
 
 
 def _scratch(argv: list[str]) -> str:

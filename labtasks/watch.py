@@ -17,7 +17,7 @@ from labtasks.judge import CRASHES, Said, listen
 
 AFTERMATH = 1.0
 """Seconds a machine is watched after something decisive: a backtrace follows a panic, and a panic
-may follow a verdict.
+may follow a verdict, unless the system then goes down in order.
 """
 
 _ONWARD = frozenset(
@@ -82,7 +82,8 @@ class Watch:
             self._take([quiet])
         if self.beside and self.beside.exists():
             self.flooded |= self.beside.stat().st_size > self.limit
-        return self.flooded or self._waited() > AFTERMATH
+        over = bool(self.said.verdicts) and self._went_down
+        return self.flooded or over or self._waited() > AFTERMATH
 
     def end(self) -> None:
         """Read the rest: the machine has ended."""
@@ -104,6 +105,10 @@ class Watch:
     def crashed(self) -> bool:
         """Whether the system goes on no more, as far as it has been read."""
         return self._reader.crashing or any(event.name in CRASHES for event in self.events)
+
+    @property
+    def _went_down(self) -> bool:
+        return any(event.name is EventName.SHUTDOWN for event in self.events)
 
     def _waited(self) -> float:
         return 0.0 if self._decisive is None else self._clock - self._decisive

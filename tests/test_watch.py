@@ -17,7 +17,8 @@ NOISE = b"probing ata0\r\n"
 def watch(tmp_path):
     for name in ("console", "channel"):
         (tmp_path / name).touch()
-    rules = msgspec.convert({}, ConsoleRules)
+    lines = {"shutdown": ["^reboot: Power down"]}
+    rules = msgspec.convert({"lines": lines}, ConsoleRules)
     return Watch(
         console=tmp_path / "console", channel=tmp_path / "channel", rules=rules, nonce="17",
         limit=4 << 20,
@@ -58,6 +59,14 @@ def test_the_last_line_needs_no_end(watch):
     _add(watch, NOISE + b"VERDICT 17 ready\nVERDICT 16 good\nVERDICT 17 bad")
     watch.end()
     assert (watch.said.ready, watch.said.verdicts) == (True, ((Word.BAD, ""),))
+
+
+def test_a_system_that_goes_down_after_its_verdict_is_not_waited_for(watch):
+    _add(watch, b"VERDICT 17 good\n")
+    assert not watch.decided()
+    with watch.console.open("ab") as console:
+        console.write(b"reboot: Power down\n")
+    assert watch.decided()
 
 
 def test_a_flood_on_the_channel_ends_the_run(watch):
