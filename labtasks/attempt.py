@@ -7,7 +7,6 @@ artifact of the store. Knows nothing of ladders: the decision is given.
 from __future__ import annotations
 
 import contextlib
-import errno
 import platform
 import time
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from labtasks import (
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, no_space, printable, say
+from labtasks.error import BuildError, printable, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry
@@ -85,15 +84,10 @@ class Attempt:
         trees = outset.trees(lab, want, src, decision.base, self.below)
         base = decision.base
         checked = base.trace.reads if base and base.trace else None
-        try:
-            with open_builder(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
-                if want.kind != "install":
-                    self._refuse_altered(trees, checked)
-                yield self._run(space, decision, src, checked)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise no_space(error) from None
-            raise
+        with open_builder(lab, store, f"{want.kind}-{want.commit.short}", trees) as space:
+            if want.kind != "install":
+                self._refuse_altered(trees, checked)
+            yield self._run(space, decision, src, checked)
 
     @contextlib.contextmanager
     def _looked_over(self, trees: Trees) -> Iterator[None]:

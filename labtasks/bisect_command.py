@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from labtasks import gitlog, signals
-from labtasks.error import Code, InfraError, UserError, say
+from labtasks.error import Code, InfraError, UserError, given_space, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
 from labtasks.lab import Lab
@@ -62,8 +62,8 @@ class Bisect(LabCommand):
         """Doit's hook."""
         signals.children_die_with_us()
         try:
-            session = open_session()
-            return _answer(session, options, words)
+            with given_space():
+                return _answer(open_session(), options, words)
         except InfraError as error:
             sys.stderr.write(f"ERROR: the host failed: {error}\n")
             sys.stderr.write("nothing is concluded from that: `doit bisect` goes on here\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labtasks import config, lab, tasks
-from labtasks.error import Code, LabError, UserError, say
+from labtasks.error import Code, LabError, UserError, given_space, say
 from labtasks.kinds import KINDS
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
@@ -173,7 +173,8 @@ class Verdict(LabCommand):
                 lab=session.lab, store=session.store, vm=vm, request=tasks.request(session),
                 world=session.world(),
             )  # fmt: skip
-            found = prober.probe(session.lab.repository.commit(words[0]))
+            with given_space():
+                found = prober.probe(session.lab.repository.commit(words[0]))
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
             return git_code(Outcome.INFRASTRUCTURE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labtasks import config, guest_tools, kinds, signals
-from labtasks.error import INTERRUPTED, Code, LabError, UserError
+from labtasks.error import INTERRUPTED, Code, LabError, UserError, given_space
 from labtasks.git import Commit
 from labtasks.key import Wanted
 from labtasks.lab import load
@@ -98,10 +98,11 @@ def main(name: str, words: Sequence[str]) -> int:
     signals.terminate_on_sigterm()
     rows: list[Row] = []
     try:
-        asked = parse(name, words)
-        rows = _looked_up(asked)
-        _awake(asked)
-        _work(rows, asked)
+        with given_space():
+            asked = parse(name, words)
+            rows = _looked_up(asked)
+            _awake(asked)
+            _work(rows, asked)
     except LabError as error:
         sys.stderr.write(f"ERROR: {error}\n")
         return Code.REFUSED

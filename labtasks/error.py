@@ -6,8 +6,11 @@ Knows nothing of who catches them. Each carries a hint that says what to do next
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import errno
 import sys
+from collections.abc import Iterator
 
 from labtasks import live
 
@@ -70,8 +73,23 @@ class LostError(InfraError):
     """
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a disk, or of a person's share of it, that is full."""
+
+
+@contextlib.contextmanager
+def given_space() -> Iterator[None]:
+    """A disk that is full becomes a refusal, whoever was writing to it. Raises InfraError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise no_space(error) from None
+
+
 def no_space(error: OSError) -> InfraError:
-    """The refusal for a full disk, wherever it was met."""
+    """The refusal for a full disk."""
     return InfraError(
         f"no space left while writing {error.filename or 'the cache'}",
         hint="free some space (`doit clean <task>` removes an artifact) and run the command again",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks.error import InfraError, UserError, no_space, printable
+from labtasks.error import FULL, InfraError, UserError, no_space, printable
 from labtasks.git import CommitId
 from labtasks.progress import AnyEvent, State, Told, Undo, state
 
@@ -67,7 +67,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
             raise
 
     def _unwritable(self, error: OSError) -> InfraError:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in FULL:
             return no_space(OSError(error.errno, "", str(self.path)))
         return InfraError(
             f"the journal {self.path} cannot be written: {error.strerror}",

@@ -18,7 +18,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from labtasks import config, kinds, lab, signals, tasks
-from labtasks.error import INTERRUPTED, Code, LabError, UserError
+from labtasks.error import INTERRUPTED, Code, LabError, UserError, given_space
 from labtasks.store import Store
 
 _HELP = {
@@ -65,7 +65,8 @@ class LabCommand(Command):  # type: ignore[misc]
             return Code.REFUSED
         signals.terminate_on_sigterm()
         try:
-            return int(super().parse_execute(in_args))
+            with given_space():
+                return int(super().parse_execute(in_args))
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
             return Code.REFUSED
@@ -100,20 +101,24 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
         signals.children_die_with_us()
         sys.excepthook = calm
         try:
-            session = open_session(listing=cmd.name == "list")
-            names = pos_args or ([] if cmd.name == "list" else self._default())
-            for name in names:
-                if name in kinds.TASKS and cmd.name in ("run", "clean", "info"):
-                    _check(f"{name}:")
-                if ":" in name and "*" not in name:
-                    _check(name)
-                    session.ask(name)
-                elif cmd.name in ("run", "clean", "info"):
-                    self._known(name)
-            tasks.start(session)
+            with given_space():
+                tasks.start(self._asked(cmd.name, pos_args))
         except LabError as error:
             raise InvalidCommand(str(error)) from None
         return super().load_tasks(cmd, pos_args)
+
+    def _asked(self, command: str, words: list[str]) -> tasks.Session:
+        """The session of a command, with the tasks that its words name. Raises LabError."""
+        session = open_session(listing=command == "list")
+        for name in words or ([] if command == "list" else self._default()):
+            if name in kinds.TASKS and command in ("run", "clean", "info"):
+                _check(f"{name}:")
+            if ":" in name and "*" not in name:
+                _check(name)
+                session.ask(name)
+            elif command in ("run", "clean", "info"):
+                self._known(name)
+        return session
 
     def _known(self, name: str) -> None:
         """Refuse a word that is no task, with what was meant; other tasks of dodo.py, patterns and

@@ -18,7 +18,7 @@ import msgspec
 from labtasks import demo, recipe
 from labtasks.addressee import Notify
 from labtasks.config import described, toml
-from labtasks.error import Code, LabError, UserError
+from labtasks.error import Code, LabError, UserError, given_space
 from labtasks.git import Repository
 from labtasks.machine import Vm
 from labtasks.remote import Ssh
@@ -80,7 +80,8 @@ def main(words: Sequence[str] | None = None) -> int:
         "reference": _reference,
     }
     try:
-        actions[asked.command]()
+        with given_space():
+            actions[asked.command]()
     except LabError as error:
         sys.stderr.write(f"labtasks: {error}\n")
         return Code.REFUSED

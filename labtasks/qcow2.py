@@ -50,7 +50,7 @@ def size_of(image: Path, form: Format) -> int:
 def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
     """Write a new image: over `below`, as large as that, or empty with `size` bytes.
 
-    In place or not at all. Raises UserError when `below` is no image.
+    In place or not at all. Raises UserError when `below` is no image, OSError.
     """
     form: Format = "raw"
     name = b""
@@ -62,10 +62,14 @@ def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
         raise UserError(f"{below}: the path is too long for qcow2", hint="move the image")
     bits = _SMALL if size <= _SMALL_TO else _LARGE
     scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with scratch.open("wb") as file:
-        file.write(_metadata(size, name, form, bits))
-        file.truncate((3 + _l1_clusters(size, 1 << bits)) << bits)
-    scratch.replace(path)
+    try:
+        with scratch.open("wb") as file:
+            file.write(_metadata(size, name, form, bits))
+            file.truncate((3 + _l1_clusters(size, 1 << bits)) << bits)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
 
 
 def pack(image: Path, *, below: Path) -> None:
@@ -78,9 +82,11 @@ def pack(image: Path, *, below: Path) -> None:
     options = f"cluster_size={1 << _SMALL}"
     over = ["-B", str(below.absolute()), "-F", format_of(below)]
     argv = ["qemu-img", "convert", "-c", "-W", "-O", "qcow2", "-o", options, *over]
-    if process.query([*argv, str(image), str(scratch)]).code == 0:
-        _copy(scratch, image)
-    scratch.unlink(missing_ok=True)
+    try:
+        if process.query([*argv, str(image), str(scratch)]).code == 0:
+            _copy(scratch, image)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:

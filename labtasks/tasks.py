@@ -19,7 +19,7 @@ from doit.reporter import ConsoleReporter
 
 from labtasks import key, signals
 from labtasks.digest import Key
-from labtasks.error import InfraError, LabError, UserError, say
+from labtasks.error import InfraError, LabError, UserError, given_space, say
 from labtasks.git import Commit
 from labtasks.key import Kind, Wanted, World
 from labtasks.kinds import MACHINES, ON_A_VM, RUNS
@@ -291,8 +291,9 @@ def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
     signals.terminate_on_sigterm()
     try:
-        lab = load(directory, builder=options.builder)
-        work(Session(lab=lab, store=Store(lab.cache), options=options))
+        with given_space():
+            lab = load(directory, builder=options.builder)
+            work(Session(lab=lab, store=Store(lab.cache), options=options))
     except LabError as error:
         return TaskFailed(str(error))
     except FileNotFoundError as error:

@@ -463,6 +463,20 @@ def can_unshare(driver: str) -> bool:
     return _able[driver]
 
 
+def behind(where: Path, setup: str, *commands: str) -> tuple[str, list[int]]:
+    """Run shell text, then commands, in one mount namespace. All they printed, and their codes."""
+    lines = [setup]
+    for number, command in enumerate(commands):
+        lines.append(f"{command}; echo code {number} is $?")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", "\n".join(lines)],
+        cwd=where, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    codes = [int(code) for code in re.findall(r"^code \d+ is (\d+)$", done.stdout, re.MULTILINE)]
+    return done.stdout, codes
+
+
 def processes(word: str) -> list[int]:
     """Processes (zombies apart) that have `word` in their command line."""
     found = []

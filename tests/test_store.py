@@ -13,7 +13,7 @@ import time
 
 import filelock
 import pytest
-from conftest import environment, processes, wait_for
+from conftest import behind, processes, wait_for
 
 from labtasks import layer, locks, store
 from labtasks.error import UserError
@@ -167,25 +167,6 @@ needs_unshare = pytest.mark.skipif(
 )
 
 
-def behind(lab, setup, *commands):
-    """Run shell text, then commands, in one mount namespace. All they printed, and their codes."""
-    lines = [setup]
-    for number, command in enumerate(commands):
-        lines.append(f"{command}; echo code {number} is $?")
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", "\n".join(lines)],
-        cwd=lab.directory,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    codes = [int(code) for code in re.findall(r"^code \d+ is (\d+)$", done.stdout, re.MULTILINE)]
-    return done.stdout, codes
-
-
 @needs_unshare
 @pytest.mark.parametrize("room", ["48k", "150k", "200k"])
 def test_no_space_left(make_lab, room):
@@ -193,7 +174,7 @@ def test_no_space_left(make_lab, room):
     lab = make_lab(tracer="none")
     doit = " ".join([*lab.argv("build:base")])
     text, codes = behind(
-        lab,
+        lab.directory,
         f"mount -t tmpfs -o size={room} tmpfs cache",
         doit,
         "mount -o remount,size=64m cache",
@@ -212,7 +193,9 @@ def test_no_space_left(make_lab, room):
 @needs_unshare
 def test_a_cache_that_cannot_be_written(make_lab):
     lab = make_lab()
-    text, codes = behind(lab, "mount -t tmpfs -o ro tmpfs cache", " ".join(lab.argv("build:base")))
+    text, codes = behind(
+        lab.directory, "mount -t tmpfs -o ro tmpfs cache", " ".join(lab.argv("build:base"))
+    )
     assert codes == [3]
     assert "cannot be written" in text
     assert "hint: set `cache` in lab.toml" in text

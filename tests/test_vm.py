@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Said, environment, wait_for
+from conftest import Said, behind, can_unshare, environment, wait_for
 
 from labtasks import digest, machine, main, process, qemu, vm
 from labtasks import lab as labs
@@ -215,6 +215,29 @@ def test_what_cannot_start(lab: Lab, old: str, new: str, part: str) -> None:
     said = lab.doit("up:ta", code=1)
     assert part in said.text, said.text
     assert not lab.pid("ta")
+
+
+@pytest.mark.skipif(not can_unshare("root"), reason="no mount namespace to be had")
+@pytest.mark.parametrize("full", ["cache", "."])
+def test_no_room_for_its_disk(lab: Lab, full: str) -> None:
+    """The cache is full, or the lab it is in: said, and nothing half written is left."""
+    lab.add(TINY.format("ta", "false"))
+    (lab.folder / "cache").mkdir(exist_ok=True)
+    lab.doit("list")
+    lab.doit("down:ta")
+    doit = " ".join(lab.argv("up:ta"))
+    text, codes = behind(
+        lab.folder,
+        f"(cd ..; mkdir -p full; mount -t tmpfs -o size=4m tmpfs full; cp -a lab/{full}/. full; "
+        f"mount --move full lab/{full}); cd $PWD; cat /dev/zero >{full}/filler 2>/dev/null",
+        doit,
+        "find . -name '*.new' | wc -l",
+    )
+    assert "Traceback" not in text, text
+    assert "no space left" in text
+    assert "hint: free some space" in text
+    assert codes[0] in (1, 3), text
+    assert text.splitlines()[-2] == "0", text
 
 
 def test_the_image_is_never_written_and_checked(lab: Lab) -> None:
