@@ -56,7 +56,7 @@ def verdict_on(
                 inputs=list(inputs),
                 runs=runs,
                 command=bed.command,
-                reproduce=f"doit test:{want.commit.id}:{vm}",
+                reproduce=f"doit {want.words}boot:{want.commit.id}:{vm}",
                 seconds=round(sum(run.seconds for run in runs), 3),
                 finished=time.time(),
             ),

@@ -32,8 +32,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A judged kernel on its world. `inputs` are what the key is over, `command` starts the same
-    machine by hand, `seconds` are those of all runs, `finished` is seconds since 1970.
+    """A judged kernel on its world. `inputs` are what the key is over, `command` is what QEMU was
+    given, with files of a folder that is gone by now: to be read; `reproduce` boots the same
+    again. `seconds` are those of all runs, `finished` is seconds since 1970.
     """
 
     key: Key
