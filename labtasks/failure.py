@@ -6,9 +6,9 @@ Knows nothing of how builds are run.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +54,18 @@ def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str
     return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"
 
 
+def is_full(path: Path) -> bool:
+    """Whether nothing more can be written to the file system of a path; root may use what is kept
+    for it. False where there is no such path.
+    """
+    try:
+        there = os.statvfs(path)
+    except OSError:
+        return False
+    blocks = there.f_bavail if os.geteuid() else there.f_bfree
+    return there.f_blocks > 0 and blocks * there.f_frsize < _FULL
+
+
 def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:
     """A failure of the machine is none of the commit's: its command was killed, its disk is full.
     `code` is the step's exit status, `away` the machine that builds, "" for this one. Raises
@@ -67,7 +79,7 @@ def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str)
             f"{name}: no space left in {away}: {line}",
             hint=f"more room there; in a VM, /tmp is its memory; the log is {log}",
         )
-    if line or shutil.disk_usage(cache).free < _FULL:
+    if line or is_full(cache):
         raise no_space(OSError(errno.ENOSPC, line, str(cache)))
     if _killed(log):
         hint = "is there enough memory? lab.toml: jobs"

@@ -35,11 +35,17 @@ def arch(name: str) -> Arch:
     return found
 
 
+TEMPORARY = "/var/tmp"
+"""Where QEMU puts what is thrown away, if its environment names no other place."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
     """A disk: an image, or a folder shown as a FAT file system (`format` "fat") with a `label`.
 
-    What the guest writes to a `throw_away` disk is forgotten when it ends.
+    What the guest writes to a `throw_away` disk is forgotten when it ends; it lies in TEMPORARY,
+    and when there is no room the guest is told. With any other disk it stands still then: its work
+    does not fail for a reason of the host's.
     """
 
     file: str
@@ -144,8 +150,8 @@ def _drive(number: int, drive: Drive) -> list[str]:
     elif drive.format == "fat":
         source = f"format=raw,readonly=on,file=fat:{_text(drive.file)}"
     else:
-        keep = "on" if drive.throw_away else "off"
-        source = f"format={drive.format},snapshot={keep},file={_text(drive.file)}"
+        keep = "snapshot=on,werror=report" if drive.throw_away else "snapshot=off"
+        source = f"format={drive.format},{keep},file={_text(drive.file)}"
     return ["-drive", f"if=none,id={name},{source}", "-device", f"virtio-blk-pci,drive={name}"]
 
 

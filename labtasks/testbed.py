@@ -8,6 +8,7 @@ kernels go on side by side. Knows nothing of builds, nor of what is done with a 
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
 import shlex
@@ -30,7 +31,7 @@ from labtasks import (
     way,
 )
 from labtasks.binding import late
-from labtasks.error import InfraError, say
+from labtasks.error import InfraError, no_space, say
 from labtasks.events import EventName
 from labtasks.judge import Described, Ended, Judged, Outcome, judge
 from labtasks.lab import Lab
@@ -69,6 +70,7 @@ class Testbed:
     wanted: Described
     echo: bool
     command: list[str] = field(default_factory=list)
+    _full: str = ""
 
     def run(self, name: str, console: Path) -> Run:
         """One judged boot. What only the host did wrong is tried again. Raises InfraError."""
@@ -92,6 +94,7 @@ class Testbed:
 
     def _once(self, console: Path) -> Judged:
         nonce = secrets.token_hex(8)
+        self._full = ""
         with self.store.workspace("test", self.uses) as scratch:
             (scratch / "run").mkdir()
             tester = self._tester(scratch, console, nonce)
@@ -115,6 +118,8 @@ class Testbed:
             flooded=watch.flooded,
         )
         judged = judge(watch.events, watch.said, how, self.wanted)
+        if self._full and judged.outcome is not Outcome.GOOD:
+            raise no_space(OSError(errno.ENOSPC, "", self._full))
         if tester.complaint and not watch.said.verdicts:
             judged = replace(judged, reason=f"{judged.reason} ({tester.complaint})")
         if complaint and judged.outcome is Outcome.INFRASTRUCTURE:
@@ -139,6 +144,7 @@ class Testbed:
         """Run QEMU until something decides the test, or the time is over."""
 
         def decided() -> bool:
+            self._full = self._full or self._filled()
             tester.step(watch)
             over = watch.decided()
             if over:
@@ -155,6 +161,13 @@ class Testbed:
                 watch.catch_up()
             finally:
                 tester.end(watch)
+
+    def _filled(self) -> str:
+        """A file system that the machine writes to and that is full: what it does then says nothing
+        of the commit. To be asked while it runs: what it threw away goes with it.
+        """
+        places = (str(self.store.cache), qemu.TEMPORARY)
+        return next((place for place in places if failure.is_full(Path(place))), "")
 
     def _watch(self, tester: Tester, console: Path) -> Watch:
         test = self.lab.settings.test
@@ -189,13 +202,19 @@ class Testbed:
         }
 
     def _prepare(self, scratch: Path, names: Mapping[str, str]) -> None:
-        log = scratch / "prepare.log"
+        log, limit = scratch / "prepare.log", self.lab.settings.test.timeout
         quoted = {name: shlex.quote(value) for name, value in names.items()}
         for step in self.guest.steps:
             text = late(step, quoted)
             ended = supervisor.run(
-                ["sh", "-e", "-c", text], log=log, env={"PATH": process.PATH}, cwd=scratch / "run"
-            )
+                ["sh", "-e", "-c", text], log=log, env={"PATH": process.PATH},
+                cwd=scratch / "run", timeout=limit,
+            )  # fmt: skip
+            if ended.timed_out:
+                raise InfraError(
+                    f"the test VM was not ready after {limit:g} s, [test] timeout",
+                    hint=f"the step: {text}",
+                )
             if ended.code:
                 error = failure.first_error(log, ()) or log.read_text(errors="replace").strip()
                 raise InfraError(

@@ -14,7 +14,7 @@ def test_disks_stay_in_order_and_commas_are_doubled():
     sources = [words[n + 1] for n, word in enumerate(words) if word == "-drive"]
     assert sources == [
         "if=none,id=disk0,format=raw,readonly=on,file=fat:/a,,b",
-        "if=none,id=disk1,format=raw,snapshot=on,file=/root.img",
+        "if=none,id=disk1,format=raw,snapshot=on,werror=report,file=/root.img",
     ]
 
 

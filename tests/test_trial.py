@@ -3,9 +3,11 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import behind, can_unshare
 from conftest import doit as run_doit
 
 from labtasks import digest, main
@@ -198,3 +200,28 @@ def test_mistakes_are_refused(lab, words, settings, said):
     assert ran.returncode != 0
     assert said in ran.stdout + ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.skipif(not can_unshare("root"), reason="no mount namespace to be had")
+def test_a_full_disk_of_the_host_is_no_fact_about_the_commit(lab):
+    words = {"test__timeout": "118"}
+    doit(lab, "install:bad:test", **words)
+    before = verdicts(lab)
+    text, codes = behind(
+        lab,
+        "mount -t tmpfs -o size=2m tmpfs /var/tmp; cat /dev/zero >/var/tmp/filler 2>/dev/null",
+        f"{sys.executable} -m doit test:bad:test",
+    )
+    assert codes == [1], text
+    assert "no space left while writing /var/tmp" in text
+    assert verdicts(lab) == before
+
+
+def test_steps_of_the_machine_end_in_time(lab):
+    recipe = (Path(recipes.__file__).parent / "recipes" / "demo.toml").read_text()
+    before, machine, after = recipe.partition("\n[machine]\n")
+    _, _, rest = after.partition('"""]\n')
+    (lab / "slow.toml").write_text(f'{before}{machine}steps = ["sleep 300"]\n{rest}')
+    slow = doit(lab, "test:good", recipe='"slow.toml"', test__timeout="1")
+    assert slow.returncode == 1, slow.stdout + slow.stderr
+    assert "not ready after 1 s" in slow.stdout
