@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from labtasks import live
 
@@ -75,6 +77,22 @@ class LostError(InfraError):
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says of a disk, or of a person's share of it, that is full."""
+
+
+_LEAST = 1 << 20
+"""Free bytes below which a disk counts as full."""
+
+
+def is_full(path: Path) -> bool:
+    """Whether nothing more can be written to the file system of a path; root may use what is kept
+    for it. False where there is no such path.
+    """
+    try:
+        there = os.statvfs(path)
+    except OSError:
+        return False
+    blocks = there.f_bavail if os.geteuid() else there.f_bfree
+    return there.f_blocks > 0 and blocks * there.f_frsize < _LEAST
 
 
 @contextlib.contextmanager

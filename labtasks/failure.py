@@ -6,7 +6,6 @@ Knows nothing of how builds are run.
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shlex
 import signal
@@ -14,10 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labtasks.binding import Places
-from labtasks.error import InfraError, no_space
-
-_FULL = 1 << 20
-"""Free bytes below which a disk counts as full."""
+from labtasks.error import InfraError, is_full, no_space
 
 _ERRORS = (
     r"(?i)^(?!collect2: ).*\b(?:fatal )?error\b\s*:",  # the linker's own words are above gcc's
@@ -52,18 +48,6 @@ def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str
     """How a person runs a step by hand, in the sources' root."""
     env = " ".join(f"{k}={shlex.quote(v)}" for k, v in sorted(environment.items()))
     return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"
-
-
-def is_full(path: Path) -> bool:
-    """Whether nothing more can be written to the file system of a path; root may use what is kept
-    for it. False where there is no such path.
-    """
-    try:
-        there = os.statvfs(path)
-    except OSError:
-        return False
-    blocks = there.f_bavail if os.geteuid() else there.f_bfree
-    return there.f_blocks > 0 and blocks * there.f_frsize < _FULL
 
 
 def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:

@@ -6,10 +6,12 @@ nothing; the older one is never written. Knows nothing of what is built.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import machine, plug, qcow2
+from labtasks.error import InfraError, is_full, no_space
 from labtasks.layer import LayerId
 from labtasks.namespace import ROOT
 from labtasks.site import END_STEP, STEP, Site
@@ -123,6 +125,12 @@ class GuestDisk(Site):
             self.run(_TIDY)
         plug.unplug(self.state, _ID)
         self._gone = True
+
+    def lost(self, said: str) -> InfraError:
+        """One whose disks can grow no more stands still: trying it again would not help."""
+        if is_full(self.state):
+            return no_space(OSError(errno.ENOSPC, said, str(self.state)))
+        return Site.lost(self, said)
 
     def console(self) -> str:
         return f"its console: {machine.serial_log(self.state)}; `doit down:{self.to.name}` ends it"

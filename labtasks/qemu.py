@@ -35,7 +35,7 @@ def arch(name: str) -> Arch:
     return found
 
 
-TEMPORARY = "/var/tmp"
+TEMPORARY = "/var/tmp"  # noqa: S108 (QEMU's choice; nothing of ours is put there)
 """Where QEMU puts what is thrown away, if its environment names no other place."""
 
 

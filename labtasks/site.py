@@ -131,8 +131,8 @@ class Site(ABC):
             )
         return InfraError(f"{self.what}: {said}", hint=self.console())
 
-    def lost(self, said: str) -> LostError:
-        """The refusal for a machine that is gone."""
+    def lost(self, said: str) -> InfraError:
+        """The refusal for a machine that is gone: a LostError, unless more is known."""
         return LostError(
             f"{self.what} was lost in mid-build ({said})",
             hint=f"nothing of the build is kept; {self.console()}",

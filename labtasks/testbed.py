@@ -31,7 +31,7 @@ from labtasks import (
     way,
 )
 from labtasks.binding import late
-from labtasks.error import InfraError, no_space, say
+from labtasks.error import InfraError, is_full, no_space, say
 from labtasks.events import EventName
 from labtasks.judge import Described, Ended, Judged, Outcome, judge
 from labtasks.lab import Lab
@@ -167,7 +167,7 @@ class Testbed:
         of the commit. To be asked while it runs: what it threw away goes with it.
         """
         places = (str(self.store.cache), qemu.TEMPORARY)
-        return next((place for place in places if failure.is_full(Path(place))), "")
+        return next((place for place in places if is_full(Path(place))), "")
 
     def _watch(self, tester: Tester, console: Path) -> Watch:
         test = self.lab.settings.test

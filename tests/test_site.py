@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import behind, can_unshare
 
 from labtasks import listing, ssh
 
@@ -80,3 +82,23 @@ def test_any_login_shell(shell: str) -> None:
         [*words, "-c", ssh.shell(text)], capture_output=True, text=True, check=False, timeout=20
     )
     assert done.stdout == 'a  !b\n2 \\ 100%\n`x` {y} "z"\n', done.stderr
+
+
+@pytest.mark.skipif(not can_unshare("root"), reason="no mount namespace to be had")
+def test_a_machine_whose_disks_cannot_grow_is_not_called_lost(tmp_path: Path) -> None:
+    ask = f"""\
+from pathlib import Path
+from labtasks.guest_disk import GuestDisk
+from labtasks.ssh import Remote
+to = Remote(name="x", user="x", host="x", port=1, key=Path("x"), known_hosts=Path("x"))
+error = GuestDisk(what="vm x", to=to, cpus=1, state=Path({str(tmp_path)!r})).lost("ssh ended")
+print(type(error).__name__, error)
+"""
+    (tmp_path.parent / "ask.py").write_text(ask)
+    command = f"{sys.executable} {tmp_path.parent / 'ask.py'}"
+    text, _ = behind(tmp_path, f"mount -t tmpfs -o size=2m tmpfs {tmp_path}", command)
+    assert "LostError vm x was lost" in text
+    setup = f"mount -t tmpfs -o size=64k tmpfs {tmp_path}"
+    text, _ = behind(tmp_path, setup, command)
+    assert f"InfraError no space left while writing {tmp_path}" in text
+    assert "hint: free some space" in text
