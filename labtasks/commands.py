@@ -146,7 +146,7 @@ class Console(_Visit):
         if words:
             raise UserError("console takes one machine", hint=f"doit console {name}")
         there = vm.running(found, name)
-        with store.machine(f"{name}-console", f"console {name}"):
+        with store.visit(name):
             port, log = machine.serial(there.state), machine.serial_log(there.state)
             return attach.attach(port, log, name=name)
 

@@ -75,10 +75,11 @@ def debian(
 
 
 def settings(out: Path) -> str:
-    """The lines of a lab.toml for an image."""
+    """The lines of a lab.toml for an image; its kernel and initial RAM disk are found beside it."""
     arch = accelerator.host_arch()
     port = "ttyAMA0" if arch == "aarch64" else "ttyS0"
+    other = "" if arch == "amd64" else f'arch = "{arch}"\n'
     return (
-        f'[vm.build]\narch = "{arch}"\nimage = "{out}.img"\nkernel = "{out}.kernel"\n'
-        f'initrd = "{out}.initrd"\nappend = "console={port} quiet mitigations=off"\nmemory = 2048\n'
+        f'[vm.build]\n{other}image = "{out}.img"\n'
+        f'append = "console={port} quiet mitigations=off"\nmemory = 2048\n'
     )

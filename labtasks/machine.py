@@ -61,7 +61,12 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = ""
     kernel: Annotated[
-        str, Meta(description="A kernel for QEMU to load itself, instead of a boot loader.")
+        str,
+        Meta(
+            description="A kernel for QEMU to load itself, instead of a boot loader. Where kernel, "
+            "initrd and firmware are empty and X.kernel and X.initrd lie beside the image X.img, "
+            "those are taken."
+        ),
     ] = ""
     initrd: Annotated[str, Meta(description="The initial RAM disk for that kernel.")] = ""
     append: Annotated[str, Meta(description="The command line for that kernel.")] = ""

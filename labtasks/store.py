@@ -190,6 +190,14 @@ class Store:
         """Hold a virtual machine, so that nobody else starts, stops or uses it."""
         return self._locked(f"vm-{name}", purpose)
 
+    def visit(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Hold a virtual machine's console: one person at a time."""
+        return self._locked(f"vm-{name}-console", f"console {name}")
+
+    def visited(self, name: str) -> bool:
+        """Whether somebody is at a virtual machine's console now."""
+        return locks.taken(self.cache / "locks" / f"vm-{name}-console.lock")
+
     def _locked(self, name: str, purpose: str = "") -> contextlib.AbstractContextManager[None]:
         return locks.held(self.cache / "locks" / f"{name}.lock", purpose)
 

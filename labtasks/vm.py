@@ -88,7 +88,7 @@ def _pid(state: Path) -> int:
 
 def up(lab: Lab, store: Store, name: str) -> Running:
     """Bring a machine up, and wait until it can be reached. One that runs already is taken over;
-    one that runs and does not answer is ended first. Raises LabError.
+    one that runs on another image, or does not answer, is ended first. Raises LabError.
     """
     with store.machine(name, f"up:{name}"):
         return raised(lab, name)
@@ -103,6 +103,9 @@ def raised(lab: Lab, name: str) -> Running:
         say(f"vm {name}: {error.message}; it is ended")
         _end(state, 0.0)
         found = None
+    if found and (other := vm_files.other_image(lab, name, vm, state)):
+        _exchange(lab, name, other)
+        found = None
     if found is None:
         found = _start(lab, name, vm, state)
     else:
@@ -115,6 +118,20 @@ def raised(lab: Lab, name: str) -> Running:
     return found
 
 
+def _exchange(lab: Lab, name: str, other: str) -> None:
+    """Bring down a machine that runs on another image than lab.toml names now: what it says of its
+    tools would be taken for that one's.
+    """
+    if Store(lab.cache).visited(name):
+        raise UserError(
+            f"vm {name} runs on {other}, lab.toml names another image, and somebody is at its "
+            "console",
+            hint=f"`doit down:{name}` when nobody needs it any more",
+        )
+    say(f"vm {name}: runs on {other}, and lab.toml names another image: it is brought down")
+    _end(folder(lab, name), lab.vm(name).stop)
+
+
 def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
     state.mkdir(parents=True, exist_ok=True)
     chosen = accelerator.choose(vm.accel, vm.arch)
@@ -123,6 +140,7 @@ def _start(lab: Lab, name: str, vm: Vm, state: Path) -> Running:
         vm_files.write_seed(lab, name, vm, state)
     for number in range(vm.serial):
         machine.serial_log(state, number).unlink(missing_ok=True)
+    vm = vm_files.with_kernel(vm, lab)
     composed = machine.compose(
         vm,
         name=name,

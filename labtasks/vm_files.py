@@ -34,6 +34,45 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 def prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
     """The layer over the image: kept from start to start, made anew over another image."""
+    base, old = _named(lab, name, vm), _known(state)
+    if base == old and machine.disk(state).exists():
+        return
+    if vm.digest:
+        found = digest.of_file(Path(base.path), base.size)
+        if found != vm.digest:
+            raise UserError(
+                f"vm {name}: {base.path} is not the image that lab.toml means",
+                hint=f'its BLAKE3 is "{found}"',
+            )
+    if old is not None:
+        say(f"vm {name}: another image, so a new disk over it")
+    _memory(state).unlink(missing_ok=True)
+    known_hosts(state).unlink(missing_ok=True)  # another system has other keys
+    qcow2.create(machine.disk(state), below=Path(base.path))
+    _memory(state).write_bytes(msgspec.json.encode(base))
+
+
+def other_image(lab: Lab, name: str, vm: Vm, state: Path) -> str:
+    """The image below a machine's disk, if it is not the one that lab.toml names now; else "".
+    Raises UserError when that one is not there.
+    """
+    base, old = _named(lab, name, vm), _known(state)
+    return "" if base == old else old.path if old else "an unknown image"
+
+
+def with_kernel(vm: Vm, lab: Lab) -> Vm:
+    """A machine as described, with the kernel and the initial RAM disk that lie beside its image
+    where it names neither them nor a firmware.
+    """
+    image = lab.directory / Path(vm.image).expanduser()
+    kernel, initrd = image.with_suffix(".kernel"), image.with_suffix(".initrd")
+    if vm.kernel or vm.initrd or vm.firmware or not (kernel.is_file() and initrd.is_file()):
+        return vm
+    return msgspec.structs.replace(vm, kernel=str(kernel), initrd=str(initrd))
+
+
+def _named(lab: Lab, name: str, vm: Vm) -> Base:
+    """The image that lab.toml names, as it is now."""
     if not vm.image:
         raise UserError(
             f"vm {name} has no disk of its own: it boots what was installed",
@@ -46,26 +85,18 @@ def prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
         raise UserError(
             f"vm {name}: {image}: {error.strerror}", hint=f"`image` in [vm.{name}] of lab.toml"
         ) from None
-    memory = state / "base.json"
-    old = None
+    return Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
+
+
+def _known(state: Path) -> Base | None:
+    """The image below the disk that is there."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        old = msgspec.json.decode(memory.read_bytes(), type=Base)
-    base = Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
-    if base == old and machine.disk(state).exists():
-        return
-    if vm.digest:
-        found = digest.of_file(image, info.st_size)
-        if found != vm.digest:
-            raise UserError(
-                f"vm {name}: {image} is not the image that lab.toml means",
-                hint=f'its BLAKE3 is "{found}"',
-            )
-    if old is not None:
-        say(f"vm {name}: another image, so a new disk over it")
-    memory.unlink(missing_ok=True)
-    known_hosts(state).unlink(missing_ok=True)  # another system has other keys
-    qcow2.create(machine.disk(state), below=image)
-    memory.write_bytes(msgspec.json.encode(base))
+        return msgspec.json.decode(_memory(state).read_bytes(), type=Base)
+    return None
+
+
+def _memory(state: Path) -> Path:
+    return state / "base.json"
 
 
 def write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 from conftest import Said, behind, can_unshare, environment, wait_for
 
-from labtasks import digest, machine, main, process, qemu, vm
+from labtasks import digest, guest_tools, image, machine, main, process, qemu, vm, vm_files
 from labtasks import lab as labs
 from labtasks.error import InfraError
 from labtasks.machine import Vm
@@ -254,6 +254,68 @@ def test_the_image_is_never_written_and_checked(lab: Lab) -> None:
     assert lab.doit("up:ta", code=1).lines("is not the image")
     lab.replace(f'digest = "{known}"\n', "")
     assert lab.doit("up:ta").lines("another image, so a new disk over it")
+
+
+def test_an_exchanged_image_is_another_machine(lab: Lab) -> None:
+    """One that runs on the old image would tell the new one's keys what the old one's tools are."""
+    lab.add(TINY.format("ta", "false"))
+    shutil.copy(lab.folder / "sector.img", lab.folder / "other.img")
+    lab.doit("up:ta")
+    first = lab.pid("ta")
+    lab.replace("sector.img", "other.img")
+    with Store(lab.folder / "cache").visit("ta"):
+        said = lab.doit("up:ta", code=1)
+        assert said.lines("somebody is at its console")
+        assert said.lines("hint: `doit down:ta`")
+        assert lab.pid("ta") == first
+    said = lab.doit("up:ta")
+    assert said.lines("runs on .*sector.img, and lab.toml names another image: it is brought down")
+    assert lab.pid("ta") not in (0, first)
+    second = lab.pid("ta")
+    assert lab.doit("up:ta").lines("runs already")
+    os.utime(lab.folder / "other.img")  # its stamp stands for what is in it
+    lab.doit("up:ta")
+    assert lab.pid("ta") not in (0, second)
+    third = lab.pid("ta")
+    lab.replace("other.img", "none.img")
+    assert lab.doit("up:ta", code=1).lines("No such file or directory")
+    assert lab.pid("ta") == third  # nothing to start instead
+
+
+def test_an_exchanged_image_is_learned_anew(lab: Lab) -> None:
+    """What the machine said holds for the image it ran on, and for no other."""
+    lab.add(TINY.format("ta", "false"))
+    shutil.copy(lab.folder / "sector.img", lab.folder / "other.img")
+    asked: list[str] = []
+
+    def answer(text: str) -> str:
+        asked.append(text)
+        return f"Linux\nrelease {len(asked)}\n\n" + "\0gcc 12" * text.count("printf")
+
+    guest_tools.learn(lab.lab.built_by("ta"), answer)
+    guest_tools.learn(lab.lab.built_by("ta"), answer)
+    assert len(asked) == 1
+    lab.replace("sector.img", "other.img")
+    assert not guest_tools.is_known(lab.lab.built_by("ta"))
+    guest_tools.learn(lab.lab.built_by("ta"), answer)
+    assert dict(guest_tools.learned(lab.lab.built_by("ta")).answers)["builder"] == "release 2"
+
+
+def test_a_kernel_beside_the_image_is_taken(lab: Lab) -> None:
+    """So one line of lab.toml exchanges a release."""
+    lab.add(TINY.format("ta", "false"))
+    described = lab.lab.vm("ta")
+    assert vm_files.with_kernel(described, lab.lab) == described
+    (lab.folder / "sector.kernel").write_bytes(b"k")
+    assert vm_files.with_kernel(described, lab.lab) == described  # one of them is not a pair
+    (lab.folder / "sector.initrd").write_bytes(b"i")
+    found = vm_files.with_kernel(described, lab.lab)
+    assert found.kernel == str(lab.folder / "sector.kernel")
+    assert found.initrd == str(lab.folder / "sector.initrd")
+    for setting in ("kernel", "initrd", "firmware"):
+        other = msgspec.structs.replace(described, **{setting: "mine"})
+        assert vm_files.with_kernel(other, lab.lab) == other
+    assert "kernel" not in image.settings(lab.folder / "disk")
 
 
 def test_who_waits_is_told_for_whom(lab: Lab) -> None:
