@@ -108,13 +108,28 @@ def raised(lab: Lab, name: str) -> Running:
         found = None
     if found is None:
         found = _start(lab, name, vm, state)
+        _wait_for_ssh(lab, vm, found)
     else:
         say(f"vm {name}: runs already (process {found.pid})")
-    if found.port:
+        found = _reached(lab, vm, found)
+    if found.port and name == lab.builder_vm:
         to = remote(lab, found, shared=True)
-        _wait_for_ssh(to, vm, found)
-        if name == lab.builder_vm:
-            guest_tools.learn(lab, lambda text: ssh.query(to, ssh.shell(text)).text.strip())
+        guest_tools.learn(lab, lambda text: ssh.query(to, ssh.shell(text)).text.strip())
+    return found
+
+
+def _reached(lab: Lab, vm: Vm, found: Running) -> Running:
+    """A machine that ran already; one that a killed run left hanging is begun anew, once. Not while
+    somebody looks into it at its console.
+    """
+    try:
+        _wait_for_ssh(lab, vm, found)
+    except InfraError as error:
+        if Store(lab.cache).visited(found.name):
+            raise
+        cut(lab, found.name, f"it ran already and {error.message}")
+        found = _start(lab, found.name, vm, found.state)
+        _wait_for_ssh(lab, vm, found)
     return found
 
 
@@ -180,8 +195,13 @@ def remote(lab: Lab, found: Running, *, shared: bool = False) -> Remote:
     )  # fmt: skip
 
 
-def _wait_for_ssh(to: Remote, vm: Vm, found: Running) -> None:
-    """Wait for sshd's greeting, then log in: QEMU accepts connections long before the guest."""
+def _wait_for_ssh(lab: Lab, vm: Vm, found: Running) -> None:
+    """Wait for sshd's greeting, then log in: QEMU accepts connections long before the guest. Not
+    for a machine without ssh.
+    """
+    if not found.port:
+        return
+    to = remote(lab, found, shared=True)
     started = time.monotonic()
     said = ""
     while time.monotonic() - started < vm.start:
@@ -225,9 +245,9 @@ def down(lab: Lab, store: Store, name: str) -> bool:
         return True
 
 
-def cut(lab: Lab, name: str) -> None:
-    """End a machine at once: it is in a state nobody can use."""
-    say(f"vm {name}: it does not give its disk back: it is ended")
+def cut(lab: Lab, name: str, why: str = "it does not give its disk back") -> None:
+    """End a machine at once: it is in a state nobody can use, and `why`."""
+    say(f"vm {name}: {why}: it is ended")
     if _pid(folder(lab, name)):
         _end(folder(lab, name), 0.0)
 

@@ -318,6 +318,20 @@ def test_a_kernel_beside_the_image_is_taken(lab: Lab) -> None:
     assert "kernel" not in image.settings(lab.folder / "disk")
 
 
+def test_one_that_cannot_be_reached_is_started_once_more(lab: Lab) -> None:
+    """A killed run may leave a guest that hangs behind a monitor that answers."""
+    lab.add(TINY.format("ta", "true") + "start = 0.2\n")
+    lab.doit("up:ta", code=1)  # nobody in there speaks ssh; it is left for a person to look at
+    first = lab.pid("ta")
+    assert first
+    with Store(lab.folder / "cache").visit("ta"):
+        lab.doit("up:ta", code=1)
+        assert lab.pid("ta") == first  # that person does
+    said = lab.doit("up:ta", code=1)
+    assert said.lines("it ran already and .*cannot be reached.*: it is ended")
+    assert lab.pid("ta") not in (0, first)
+
+
 def test_who_waits_is_told_for_whom(lab: Lab) -> None:
     lab.add(TINY.format("ta", "false"))
     store = Store(lab.folder / "cache")
