@@ -25,8 +25,11 @@ def path_of(lab: Lab) -> Path:
 
 
 def content_of(lab: Lab) -> Digest:
-    """The base image's BLAKE3, remembered for as long as its size and time stay the same."""
-    return _content(lab, path_of(lab), "base.json")
+    """The base image's BLAKE3, remembered for as long as its size and time stay the same. Raises
+    UserError when lab.toml says another.
+    """
+    path = path_of(lab)
+    return _meant(_content(lab, path, "base.json"), lab.settings.install.digest, path, "[install]")
 
 
 def of_vm(lab: Lab, vm: str) -> Path | None:
@@ -49,7 +52,21 @@ def of_vm(lab: Lab, vm: str) -> Path | None:
 def content_of_vm(lab: Lab, vm: str) -> Digest | None:
     """That image's BLAKE3, remembered likewise. Raises UserError."""
     path = of_vm(lab, vm)
-    return _content(lab, path, f"image-{vm}.json") if path else None
+    return content_of_image(lab, vm, path) if path else None
+
+
+def content_of_image(lab: Lab, vm: str, path: Path) -> Digest:
+    """The BLAKE3 of a VM's image, whatever it is for. Raises UserError as `content_of`."""
+    return _meant(_content(lab, path, f"image-{vm}.json"), lab.vm(vm).digest, path, f"[vm.{vm}]")
+
+
+def _meant(found: Digest, said: str, path: Path, table: str) -> Digest:
+    if said and found != said:
+        raise UserError(
+            f"{table} digest: {path} is not the image that lab.toml means",
+            hint=f'its BLAKE3 is "{found}": that as `digest`, or the image that was meant',
+        )
+    return found
 
 
 def _content(lab: Lab, path: Path, name: str) -> Digest:

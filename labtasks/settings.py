@@ -98,6 +98,9 @@ class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "called .qcow2. It is never written."
         ),
     ] = ""
+    digest: Annotated[
+        str, Meta(description="The base's BLAKE3, checked before it is used; empty for no check.")
+    ] = ""
     partition: Annotated[
         int, Meta(description="Which partition of it is the root; 0 for the whole disk.", ge=0)
     ] = 0

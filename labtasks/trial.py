@@ -87,9 +87,11 @@ def machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
 
 
 def refuse_rootless(lab: Lab, want: Wanted, vm: str) -> None:
-    """Raises UserError where no world is built, and the VM has none of its own."""
+    """Raises UserError where no world is built, and the VM has none of its own, or another than its
+    digest says.
+    """
     own = "root" in lab.recipe.parts and root_under(lab, want) is None
-    if own and base.of_vm(lab, vm) is None:
+    if own and base.content_of_vm(lab, vm) is None:
         raise UserError(
             f"with world=image nothing is installed that vm {vm} could boot",
             hint=f'image = "..." in [vm.{vm}] of lab.toml, where the recipe\'s [machine] has '

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import digest, machine, process, qcow2, qemu, ssh
+from labtasks import base, machine, process, qcow2, qemu, ssh
 from labtasks.error import UserError, say
 from labtasks.lab import Lab
 from labtasks.machine import Vm
@@ -29,35 +29,27 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     size: int
     mtime: int
-    digest: str = ""
 
 
 def prepare_disk(lab: Lab, name: str, vm: Vm, state: Path) -> None:
     """The layer over the image: kept from start to start, made anew over another image."""
-    base, old = _named(lab, name, vm), _known(state)
-    if base == old and machine.disk(state).exists():
+    below, old = _named(lab, name, vm), _known(state)
+    if below == old and machine.disk(state).exists():
         return
-    if vm.digest:
-        found = digest.of_file(Path(base.path), base.size)
-        if found != vm.digest:
-            raise UserError(
-                f"vm {name}: {base.path} is not the image that lab.toml means",
-                hint=f'its BLAKE3 is "{found}"',
-            )
     if old is not None:
         say(f"vm {name}: another image, so a new disk over it")
     _memory(state).unlink(missing_ok=True)
     known_hosts(state).unlink(missing_ok=True)  # another system has other keys
-    qcow2.create(machine.disk(state), below=Path(base.path))
-    _memory(state).write_bytes(msgspec.json.encode(base))
+    qcow2.create(machine.disk(state), below=Path(below.path))
+    _memory(state).write_bytes(msgspec.json.encode(below))
 
 
 def other_image(lab: Lab, name: str, vm: Vm, state: Path) -> str:
     """The image below a machine's disk, if it is not the one that lab.toml names now; else "".
-    Raises UserError when that one is not there.
+    Raises UserError when that one is not there, or not what its digest says.
     """
-    base, old = _named(lab, name, vm), _known(state)
-    return "" if base == old else old.path if old else "an unknown image"
+    below, old = _named(lab, name, vm), _known(state)
+    return "" if below == old else old.path if old else "an unknown image"
 
 
 def with_kernel(vm: Vm, lab: Lab) -> Vm:
@@ -72,7 +64,7 @@ def with_kernel(vm: Vm, lab: Lab) -> Vm:
 
 
 def _named(lab: Lab, name: str, vm: Vm) -> Base:
-    """The image that lab.toml names, as it is now."""
+    """The image that lab.toml names, as it is now; compared with its digest where that is said."""
     if not vm.image:
         raise UserError(
             f"vm {name} has no disk of its own: it boots what was installed",
@@ -85,7 +77,9 @@ def _named(lab: Lab, name: str, vm: Vm) -> Base:
         raise UserError(
             f"vm {name}: {image}: {error.strerror}", hint=f"`image` in [vm.{name}] of lab.toml"
         ) from None
-    return Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns, digest=vm.digest)
+    if vm.digest:
+        base.content_of_image(lab, name, image)
+    return Base(path=str(image), size=info.st_size, mtime=info.st_mtime_ns)
 
 
 def _known(state: Path) -> Base | None:

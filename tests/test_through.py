@@ -104,6 +104,7 @@ def test_the_base_is_hashed_once(lab: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ('base = "root.img"', 'base = "root.img"\ndigest = "00"', "root.img is not the image that"),
         ('"build"\nbase', '"bild"\nbase', "no VM is called 'bild'\n  hint: did you mean 'build'"),
         ('"build"\nbase', '"ta"\nbase', "vm ta has no image"),
         ('base = "root.img"', "", "takes a base"),

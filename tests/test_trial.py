@@ -114,7 +114,11 @@ def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
     gone = doit(lab, "test:good", **own, vm__test__image='"none.img"')
     assert gone.returncode == 3
     assert "none.img is no file" in gone.stderr
-    ran = doit(lab, "test:good", **own, vm__test__image='"own.img"')
+    image_is = {"vm__test__image": '"own.img"'}
+    other = doit(lab, "test:good", **own, **image_is, vm__test__digest='"00"')
+    assert other.returncode == 3
+    assert f'its BLAKE3 is "{digest_of(image)}"' in other.stderr
+    ran = doit(lab, "test:good", **own, **image_is, vm__test__digest=f'"{digest_of(image)}"')
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "toolchain:" in ran.stdout
     (held,) = [v for v in verdicts(lab) if dict(v["inputs"])["root"] == digest_of(image)]
