@@ -13,6 +13,7 @@ from labtasks.error import UserError
 from labtasks.judge import Outcome, described
 from labtasks.key import Wanted, root_under
 from labtasks.lab import Lab
+from labtasks.machine import Vm
 from labtasks.manifest import Manifest
 from labtasks.recipe import Guest
 from labtasks.store import Store
@@ -82,8 +83,43 @@ def machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
     described(lab.settings.test.bad, lab.settings.test.text)
     _ = lab.script
     way.refuse(lab)
+    _refuse_ignored(lab, vm, lab.recipe.machine)
     refuse_rootless(lab, want, vm)
     return lab.recipe.machine
+
+
+_COUNT = ("image", "memory", "cpus", "accel", "arguments")
+"""What of a [vm.<name>] has a say in a test; the rest is the recipe's."""
+
+_ELSEWHERE = {
+    "digest": "it is that of an `image`",
+    "system": "the recipe says what it builds",
+    "disks": "drives in the recipe's [machine]",
+    "serial": "arguments in the recipe's [machine]",
+    "start": "timeout in [test] of lab.toml",
+    "stop": "timeout in [test] of lab.toml",
+    "seed": "seed in the recipe's [ssh]",
+    "user": "user in the recipe's [ssh]",
+    "ssh": "`run` and `ports` in [test] of lab.toml",
+}
+"""Where a test has what the other settings are about, if not by that name in [machine]."""
+
+
+def _refuse_ignored(lab: Lab, vm: str, guest: Guest) -> None:
+    """Raises UserError for a setting that a test passes over, in a VM that is never brought up; one
+    that says what holds anyway is let be.
+    """
+    chosen, usual = lab.vm(vm), Vm()
+    if chosen.image:
+        return
+    for field in Vm.__struct_fields__:
+        value, default = getattr(chosen, field), getattr(usual, field)
+        if field not in _COUNT and value not in (default, getattr(guest, field, default)):
+            where = f"{field} in the recipe's [machine], or an option of the recipe"
+            raise UserError(
+                f"[vm.{vm}] {field}: a test boots the recipe's machine, and passes over this",
+                hint=f"{_ELSEWHERE.get(field, where)}; {', '.join(_COUNT)} count here",
+            )
 
 
 def refuse_rootless(lab: Lab, want: Wanted, vm: str) -> None:

@@ -69,9 +69,12 @@ def running(lab: Lab, name: str) -> Running:
     """The machine, which must be up. Raises UserError when it is not."""
     found = find(lab, name)
     if found is None:
-        own = lab.vm(name).image
-        hint = f"doit up:{name}" if own else "it has no image: it is up only while a test runs"
-        raise UserError(f"vm {name} is not up", hint=hint)
+        if not lab.vm(name).image:
+            raise UserError(
+                f"vm {name} has no image: nobody enters it, also while it is tested",
+                hint=f"`doit echo=yes boot:<ref>:{name}` shows its console, which is kept as a log",
+            )
+        raise UserError(f"vm {name} is not up", hint=f"doit up:{name}")
     return found
 
 

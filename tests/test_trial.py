@@ -10,9 +10,10 @@ import pytest
 from conftest import behind, can_unshare
 from conftest import doit as run_doit
 
-from labtasks import digest, main
+from labtasks import digest, key, main, trial
 from labtasks import recipe as recipes
 from labtasks.lab import load
+from labtasks.machine import Vm
 from labtasks.store import Store
 
 pytestmark = pytest.mark.skipif(
@@ -92,6 +93,32 @@ def test_an_altered_kernel_is_not_installed_and_no_fact_about_the_commit(lab):
         assert good not in [m.commit for m in Store(lab / "cache").all("install")]
     away.rename(kernel)
     assert doit(lab, "install:good").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "hint"),
+    [
+        ("arch", '"aarch64"', "arch in the recipe's [machine], or an option"),
+        ("firmware", '"uefi"', "firmware in the recipe's [machine], or an option"),
+        ("kernel", '"vmlinuz"', "kernel in the recipe's [machine], or an option"),
+        ("serial", "2", "arguments in the recipe's [machine]"),
+        ("digest", '"00"', "it is that of an `image`"),
+        ("ssh", "false", "`run` and `ports` in [test]"),
+    ],
+)
+def test_what_a_test_would_pass_over_is_refused(lab, setting, value, hint):
+    refused = doit(lab, "test:good", **{f"vm__ta__{setting}": value})
+    assert refused.returncode == 3
+    assert f"[vm.ta] {setting}: a test boots the recipe's machine" in refused.stderr
+    assert f"hint: {hint}" in refused.stderr
+
+
+def test_settings_that_hold_anyway_are_let_be(lab):
+    doit(lab, "list", vm__ta__arch='"amd64"', vm__ta__memory="64")
+    found = load(lab)
+    want = key.wanted(found, "install", found.repository.commit("good"), None)
+    assert trial.machine_of(found, want, "ta") == found.recipe.machine
+    assert {*trial._COUNT, *trial._ELSEWHERE} <= {*Vm.__struct_fields__}
 
 
 def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):

@@ -122,6 +122,14 @@ def test_wrong_names(lab: Lab, words: tuple[str, ...], part: str) -> None:
     assert part in lab.doit(*words, code=3).text
 
 
+@pytest.mark.parametrize("visit", ["ssh", "console"])
+def test_nobody_enters_a_test_vm(lab: Lab, visit: str) -> None:
+    lab.add("[vm.tt]")
+    said = lab.doit(visit, "tt", code=3).text
+    assert "vm tt has no image: nobody enters it, also while it is tested" in said
+    assert "hint: `doit echo=yes boot:<ref>:tt` shows its console" in said
+
+
 def test_the_starter_is_killed(lab: Lab) -> None:
     """At moments spread over a start: the next `up` has a machine, and only one."""
     lab.add(TINY.format("ta", "false"))
