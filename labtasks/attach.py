@@ -32,7 +32,10 @@ def attach(port: Path, log: Path, *, name: str) -> int:
         try:
             line.connect(str(port))
         except OSError as error:
-            raise InfraError(f"no console at {port}: {error.strerror}") from None
+            raise InfraError(
+                f"no console at {port}: {error.strerror}",
+                hint=f"it is starting or ending: `doit up:{name}`, then try again",
+            ) from None
         sys.stderr.write(f"[{name}: console; Ctrl-] leaves it]\n")
         sys.stderr.flush()
         os.write(1, _last(log))

@@ -58,7 +58,10 @@ def examine(remote: Remote, what: str, folder: str = "") -> Iterator[Finding]:
     try:
         answer = ssh.query(remote, "exec sh -s", data=question.encode())
         if answer.code:
-            raise InfraError(f"sh there ended with {answer.code}: {answer.error.strip()}")
+            raise InfraError(
+                f"sh there ended with {answer.code}: {answer.error.strip()}",
+                hint=f"`doit ssh {remote.name} sh` shows what it says",
+            )
     except LabError as error:
         yield Finding(what=f"{what}: ssh", well=False, said=error.message, remedy=error.hint)
         return

@@ -43,7 +43,10 @@ def fetch(site: Site, tree: str, paths: Sequence[str], into: Path, scratch: Path
     into.mkdir(parents=True, exist_ok=True)
     answer = process.query(["tar", "-xpf", str(archive), "-C", str(into), "--no-same-owner"])
     if answer.code:
-        raise InfraError(f"what {site.what} sent is no archive: {answer.error.strip()}")
+        raise InfraError(
+            f"what {site.what} sent is no archive: {answer.error.strip()}",
+            hint=f"is there room in {into}? the login shell there must print nothing of its own",
+        )
     archive.unlink()
 
 

@@ -58,7 +58,9 @@ class Monitor(AbstractContextManager["Monitor"]):
         while True:
             answer = self._read()
             if "error" in answer:
-                raise InfraError(f"QEMU refuses {command}: {answer['error'].get('desc', '')}")
+                raise InfraError(
+                    f"QEMU refuses {command}: {answer['error'].get('desc', '')}", hint=self._anew
+                )
             if "return" in answer:
                 return answer["return"]  # anything else is an event, which nobody waits for
 
@@ -81,7 +83,12 @@ class Monitor(AbstractContextManager["Monitor"]):
         return answer
 
     def _silent(self, error: Exception) -> LostError:
-        return LostError(f"no answer from QEMU at {self._path}: {error}")
+        return LostError(f"no answer from QEMU at {self._path}: {error}", hint=self._anew)
+
+    @property
+    def _anew(self) -> str:
+        """What helps: the socket is in the folder that has the machine's name."""
+        return f"`doit down:{self._path.parent.name}` ends that machine; then run this again"
 
 
 def forwards(usernet: str) -> dict[int, int]:

@@ -90,7 +90,10 @@ def make_key(key: Path) -> Path:
         command = [process.which("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "labtasks"]
         answer = process.query([*command, "-f", str(scratch)])
         if answer.code:
-            raise InfraError(f"ssh-keygen made no key: {answer.error.strip()}")
+            raise InfraError(
+                f"ssh-keygen made no key: {answer.error.strip()}",
+                hint=f"{key.parent} must be writable, and have room",
+            )
         # the private half last: it is what says that there is a pair
         scratch.with_name(f"{scratch.name}.pub").replace(public(key))
         scratch.replace(key)
@@ -116,7 +119,10 @@ def query(remote: Remote, command: str, *, data: bytes = b"", timeout: float = 6
     line = argv(remote, command, pinned=remote.pinned)
     answer = process.query(line, data=data, timeout=timeout)
     if answer.timed_out:
-        raise InfraError(f"{remote.name}: no answer over ssh in {timeout:.0f} s")
+        raise InfraError(
+            f"{remote.name}: no answer over ssh in {timeout:.0f} s",
+            hint="it is very busy, or hangs: run this again, or start that machine anew",
+        )
     if answer.code == FAILED:
         raise refusal(remote, answer.error)
     return answer

@@ -134,10 +134,14 @@ class Guest:
         argv = ssh.argv(self.to, f"tar -C {_OUT} --format=posix -cf - .", pinned=True)
         answer = process.stream(argv, into=archive)
         if answer.code:
-            raise InfraError(f"vm {self.to.name}: {answer.error.strip()}")
+            raise InfraError(
+                f"vm {self.to.name}: {answer.error.strip()}",
+                hint=f"what the steps left in {{out}} did not come here; its console: "
+                f"{self.state / 'console.log'}",
+            )
         answer = process.query(["tar", "-xf", str(archive), "-C", str(into), "--no-same-owner"])
         if answer.code:
-            raise InfraError(f"{archive}: {answer.error.strip()}")
+            raise InfraError(f"{archive}: {answer.error.strip()}", hint=f"is there room in {into}?")
         archive.unlink()
 
 

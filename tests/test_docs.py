@@ -152,6 +152,13 @@ def test_the_refusals_page_is_what_the_code_says() -> None:
     )
 
 
+def test_every_refusal_has_a_hint() -> None:
+    """But for the reasons not to believe a build, which lead to a clean one by themselves."""
+    sections = text_of("refusals.md").split("\n## ")[1:]
+    bare = [s for s in sections if "|  |" in s and not s.startswith("doubt\n")]
+    assert not bare, [line for s in bare for line in s.splitlines() if line.endswith("|  |")]
+
+
 def test_what_troubleshooting_quotes_is_said_somewhere() -> None:
     sources = (DOCS.parent / "labtasks").glob("*.py")
     said = " ".join(re.sub(r'"\s*f?"', "", path.read_text(encoding="utf-8")) for path in sources)
