@@ -32,11 +32,12 @@ from labtasks import (
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, printable, say
+from labtasks.error import BuildError, UserError, printable, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry
 from labtasks.manifest import Failure, Manifest
+from labtasks.recipe import Part
 from labtasks.reuse import Decision
 from labtasks.store import Store
 from labtasks.trace import Trace
@@ -200,9 +201,12 @@ class Attempt:
         )
 
     def seal(self, built: Built, decision: Decision) -> Manifest:
-        """Publish what was built. What it read outside its declared inputs joins its key."""
+        """Publish what was built. What it read outside its declared inputs joins its key. Raises
+        UserError where it left none of its outputs.
+        """
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
+        _refuse_nothing(want, built, part)
         new = self._widened(built.seen) if built.seen else []
         if new:
             want = key.wanted(lab, want.kind, want.commit, want.world)
@@ -256,6 +260,19 @@ def _notes(built: Built, new: list[str]) -> Iterator[str]:
         yield f"the build wrote into its sources: {printable(', '.join(built.strays[:3]))}"
     if new:
         yield f"reads outside its declared inputs join its key: {printable(' '.join(new))}"
+
+
+def _refuse_nothing(want: Wanted, built: Built, part: Part) -> None:
+    """Declared outputs that match no file have one digest, whatever was built: one commit would
+    get another's installation, and its verdict. A part that declares none may leave nothing.
+    """
+    wanted = globs.matcher(part.outputs, part.volatile)
+    if part.outputs != Part(steps=()).outputs and not any(map(wanted, built.files)):
+        raise UserError(
+            f"{want.name}: no file is an output: {' '.join(part.outputs)}",
+            hint=f"outputs in [{want.kind}] of the recipe are globs below {{obj}}; the log is "
+            f"{built.log}",
+        )
 
 
 def content_digest(

@@ -6,6 +6,7 @@ A recipe as it is written, read and checked. Knows nothing of any lab's choices.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -154,6 +155,7 @@ def load(path: Path) -> Recipe:
     for kind, part in parts.items():
         if part is not None:
             _check_part(path, kind, part)
+    _check_abi(path, recipe.abi)
     version = [recipe.abi.version.pattern] if recipe.abi.version else []
     for pattern in (*recipe.errors, *recipe.abi.errors, *version):
         try:
@@ -168,11 +170,32 @@ def load(path: Path) -> Recipe:
 def _check_part(path: Path, kind: str, part: Part) -> None:
     if not part.steps:
         raise UserError(f"{path}: [{kind}] has no step", hint='steps = ["make ..."]')
-    for name in part.inputs:
-        if name.startswith("/") or ".." in Path(name).parts:
+    if not part.outputs:
+        raise UserError(
+            f"{path}: [{kind}] has no outputs", hint='globs below {obj}; all of it is ["**"]'
+        )
+    _check_below(path, f"[{kind}] inputs", part.inputs)
+    for field in ("unseen", "no_rules"):
+        _check_below(path, f"[{kind}] {field}", getattr(part, field))
+    for field in ("outputs", "volatile", "depends"):
+        _check_below(path, f"[{kind}] {field}", getattr(part, field), "{obj}")
+
+
+def _check_abi(path: Path, abi: Abi) -> None:
+    _check_below(path, "[abi] paths", abi.paths)
+    if abi.version:
+        _check_below(path, "[abi] version.file", [abi.version.file])
+
+
+def _check_below(
+    path: Path, where: str, names: Iterable[str], top: str = "the root of the repository"
+) -> None:
+    """Refuse what leads out of the tree: it would match nothing, and nobody would notice."""
+    for name in names:
+        if name.startswith(("/", "{src}", "{obj}")) or ".." in Path(name).parts:
             raise UserError(
-                f"{path}: [{kind}] input {name!r} lies outside the tree",
-                hint="inputs are paths below the root of the repository",
+                f"{path}: {where}: {name!r} lies outside the tree",
+                hint=f"{where.partition('] ')[2]}: what lies below {top}",
             )
 
 

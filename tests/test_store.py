@@ -69,6 +69,19 @@ def test_a_commit_that_does_not_build_is_remembered(built):
     assert "does not build" in built.doit("explain", "kernel:broken").text
 
 
+def test_outputs_that_match_nothing_are_no_kernel(built):
+    """Their digest would be one constant: any other kernel's verdict would be this one's."""
+    built.recipe(("kernel/kernel", "kernel/kernal"))
+    for ref in ("base", "kernel-c"):
+        said = built.doit(f"kernel:{ref}", code=1)
+        assert said.lines("no file is an output: kernel/kernal")
+        assert said.lines("hint: outputs in .kernel.")
+        key = built.want("kernel", ref).key
+        assert not built.store.get("kernel", key)
+        assert not built.store.failure("kernel", key)
+    built.at_rest()
+
+
 def test_a_killed_compiler_is_no_fact_about_the_commit(built):
     built.recipe(("make -j{jobs} -f sys/Makefile {trim}", "kill -KILL $$"))
     said = built.doit("kernel:base", code=1)
