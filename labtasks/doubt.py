@@ -17,7 +17,7 @@ from labtasks import globs, layer, seal, trace_depend
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
 from labtasks.error import BuildError, UserError, printable
-from labtasks.layer import Entry
+from labtasks.layer import Entry, LayerId
 from labtasks.recipe import Part
 from labtasks.store import Store
 from labtasks.trace import CHECK, Job, Trace
@@ -45,14 +45,18 @@ def refuse_altered(
         tops = tuple(f"{path}/" for path in within)
         every = (e.path for name in trees.src for e in layer.entries(store.layers, name))
         sources = [path for path in every if f"{path}/".startswith(tops)]
-    bad = seal.altered(store.layers, trees.src, sources)
-    bad += seal.altered(store.layers, trees.objects, None if in_tree else below("obj/"))
+    refuse_changed(store, (trees.src, sources), (trees.objects, None if in_tree else below("obj/")))
+
+
+def refuse_changed(store: Store, *stacks: tuple[Iterable[LayerId], Iterable[str] | None]) -> None:
+    """Raises UserError for a sealed file changed by hand, of some paths of each stack or of all."""
+    bad = [name for stack, paths in stacks for name in seal.altered(store.layers, stack, paths)]
     if bad:
         owners = store.owners(bad[0].split("/")[0])
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise UserError(
             f"sealed file changed by hand: {store.layers / bad[0]}{more}",
-            hint=f"`doit clean {' '.join(owners)}` and build again; nothing was built on it",
+            hint=f"`doit clean {' '.join(owners)}` and build again; nothing was made of it",
         )
 
 

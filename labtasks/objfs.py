@@ -9,7 +9,7 @@ import platform
 import shlex
 import time
 
-from labtasks import digest, failure, layer, process
+from labtasks import digest, doubt, failure, layer, process
 from labtasks.builder import Trees
 from labtasks.error import InfraError, say
 from labtasks.key import Wanted
@@ -29,7 +29,9 @@ mount --rbind {src} $root/src; mount --rbind {obj} $root/obj
 
 
 def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
-    """The image of a composed build, as `objfs.img` beside its manifest. Raises InfraError."""
+    """The image of a composed build, as `objfs.img` beside its manifest. Raises InfraError,
+    UserError for a sealed file that was changed by hand.
+    """
     kind = lab.settings.image
     process.which("makefs" if kind == "ufs" else "mke2fs")
     trees = trees_of(build)
@@ -39,6 +41,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         open_workspace(lab, store, "objfs", trees) as space,
     ):
         log = store.log(f"objfs-{want.commit.short}")
+        doubt.refuse_changed(store, (trees.src, None), (trees.obj, None))
         space.prepare(log)
         listing = layer.merged(store.layers, trees.src) | {
             f"obj/{p}": e for p, e in layer.merged(store.layers, trees.obj).items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from labtasks import base, layer, verdict, way
+from labtasks import base, doubt, layer, verdict, way
 from labtasks.artifact import Request, produce
 from labtasks.error import UserError
 from labtasks.judge import Outcome, described
@@ -139,11 +139,14 @@ def _testbed(
     lab: Lab, store: Store, want: Wanted, vm: str, install: Manifest, root: Manifest | None,
     *, echo: bool,
 ) -> Testbed:  # fmt: skip
+    """What is booted, which must be what was sealed: its verdict is kept. Raises UserError."""
+    uses = tuple(one.stack[0] for one in (install, root) if one)
+    doubt.refuse_changed(store, *(((name,), None) for name in uses))
     return Testbed(
         lab=lab, store=store, guest=machine_of(lab, want, vm), vm=vm,
         root=_tree(store, root), image=None if root else base.of_vm(lab, vm),
         boot=_tree(store, install), sha=want.commit.short,
-        uses=tuple(one.stack[0] for one in (install, root) if one),
+        uses=uses,
         wanted=described(lab.settings.test.bad, lab.settings.test.text), echo=echo,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labtasks import globs, layer
+from labtasks import doubt, globs, layer
 from labtasks.attempt import Attempt
 from labtasks.error import UserError, say
 from labtasks.key import Wanted
@@ -35,12 +35,15 @@ class Comparison:
 def verify(
     lab: Lab, store: Store, want: Wanted, sealed: Manifest, below: Manifest | None, *, echo: bool
 ) -> Comparison:
-    """Build clean beside the store and compare. Raises what a build raises."""
+    """Build clean beside the store and compare. Raises what a build raises, UserError also for a
+    file of the artifact that was changed by hand.
+    """
     if want.kind == "install" and lab.settings.install.through:
         raise UserError(
             f"{want.name}: a disk that a machine installed has other bytes each time",
             hint=f"doit verify kernel:{want.commit.short}, and the same of its world",
         )
+    doubt.refuse_changed(store, (sealed.stack, None))  # its listing is what is compared
     part = lab.recipe.parts[want.kind]
     clean = Decision(rung="clean", why="to verify")
     with Attempt(lab=lab, store=store, want=want, below=below, echo=echo).built(clean) as built:

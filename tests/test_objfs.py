@@ -43,6 +43,18 @@ def test_the_image_holds_both_trees(make_lab, driver):
     lab.at_rest()
 
 
+@needs_image_tools
+@pytest.mark.parametrize("pattern", ["k*/t/kernel/c.o", "w*/t/world/etc/motd", "s*/t/docs/guide"])
+def test_a_sealed_file_changed_by_hand_is_in_no_image(make_lab, pattern):
+    lab = make_lab(built=True)
+    (path,) = lab.store.layers.glob(pattern)
+    path.write_text("somebody's\n")
+    said = lab.doit("objfs:base", code=1)
+    assert said.lines(f"sealed file changed by hand: {path}")
+    assert not list(lab.store.cache.glob("artifacts/objfs/*/objfs.img"))
+    lab.at_rest()
+
+
 def test_a_missing_tool_is_named(make_lab):
     lab = make_lab(built=True)
     lab.configure(image="ufs", tracer="strace")

@@ -117,6 +117,16 @@ def test_a_sealed_file_changed_by_hand_is_named(world, built, pattern, kind, how
     assert built.content("kernel", "kernel-header") == world.oracle("kernel", "kernel-header")
 
 
+def test_a_sealed_kernel_changed_by_hand_is_not_verified(built):
+    (path,) = built.store.layers.glob("k*/t/kernel/kernel")
+    alter(path, "time put back")
+    said = built.doit("verify", "kernel:base", code=3)
+    assert said.lines(f"sealed file changed by hand: {re.escape(str(path))}")
+    assert not said.lines("equal")
+    built.doit("clean", "kernel:base")
+    assert built.doit("verify", "kernel:base").lines(": equal:")
+
+
 def test_a_layer_changed_by_hand_and_read_by_nobody_is_in_nobodys_way(built):
     (path,) = built.store.layers.glob("s*/t/docs/guide")
     path.write_text("what somebody scribbled\n")

@@ -121,6 +121,21 @@ def test_settings_that_hold_anyway_are_let_be(lab):
     assert {*trial._COUNT, *trial._ELSEWHERE} <= {*Vm.__struct_fields__}
 
 
+def test_an_altered_installation_is_not_booted(lab):
+    doit(lab, "install:good")
+    good = load(lab).repository.commit("good").id
+    for kind in ("install", "root"):
+        (made,) = (m for m in Store(lab / "cache").all(kind) if m.commit == good)
+        files = (lab / "cache" / "layers" / made.stack[0] / "t").rglob("*")
+        path = min(p for p in files if p.is_file() and not p.is_symlink())
+        away = path.rename(lab / "away")
+        refused = doit(lab, "boot:good")
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert f"sealed file changed by hand: {path}" in refused.stdout
+        assert f"clean {kind}:{good[:12]}" in refused.stdout
+        away.rename(path)
+
+
 def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
     doit(lab, "root:good", "install:good")
     good = load(lab).repository.commit("good").id
