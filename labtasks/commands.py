@@ -13,6 +13,7 @@ from typing import Any
 
 from labtasks import config, lab, tasks
 from labtasks.error import Code, LabError, UserError, given_space, say
+from labtasks.key import Wanted
 from labtasks.kinds import KINDS
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
@@ -33,6 +34,10 @@ class _Ask(LabCommand):
         codes = []
         for name in names:
             kind, _, ref = name.partition(":")
+            if kind in KINDS and kind not in self.kinds:
+                takes = f"{', '.join(self.kinds[:-1])} or {self.kinds[-1]}"
+                hint = f"doit {self.name} {self.kinds[0]}:{ref or 'HEAD'}"
+                raise UserError(f"{self.name} takes {takes}, not {kind!r}", hint=hint)
             if kind not in self.kinds or not ref:
                 usual = f"{kind}:HEAD" if kind in self.kinds else f"kernel:{kind}"
                 hint = config.nearest(kind, self.kinds) if ref else f"doit {self.name} {usual}"
@@ -70,13 +75,23 @@ class Verify(_Ask):
     name = "verify"
     doc_purpose = "rebuild an artifact clean and compare digests"
     doc_description = "0: every output is the same; 1: one differs; 3: the question was wrong."
-    kinds = ("toolchain", "world", "kernel")
+    kinds = ("build", "toolchain", "world", "kernel")
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
-        """0 when every output is the same, 1 when not."""
+        """0 when every output is the same, 1 when not. A build is its kernel and all below it."""
+        want = session.want(kind, ref)
+        if kind != "build":
+            return self._one(session, want)
+        parts = []
+        below: Wanted | None = want.on[0]
+        while below:
+            parts.append(below)
+            below = below.base
+        return max(self._one(session, part) for part in reversed(parts))
+
+    def _one(self, session: tasks.Session, want: Wanted) -> int:
         from labtasks import artifact, verify  # noqa: PLC0415
 
-        want = session.want(kind, ref)
         how = tasks.request(session)
         sealed = artifact.produce(session.lab, session.store, want, how)
         below = artifact.produce(session.lab, session.store, want.base, how) if want.base else None

@@ -64,7 +64,7 @@ def env(directory: Path) -> dict[str, str]:
         ("doit ssh ", ["builder "]),
         ("doit ssh builder ", []),
         ("doit explain k", ["kernel:"]),
-        ("doit verify ", ["kernel:", "toolchain:", "world:"]),
+        ("doit verify ", ["build:", "kernel:", "toolchain:", "world:"]),
         ("doit verdict v1.0 ", ["builder ", "ta ", "tb "]),
         ("doit bisect ", ["bad ", "good ", "skip "]),
         ("doit bisect bad g", ["good "]),

@@ -77,6 +77,12 @@ def test_verify_agrees(make_lab):
     assert len(said.lines(r": equal: \d+ files the same")) == 2
 
 
+def test_verify_of_a_build(make_lab):
+    said = make_lab(built=True).doit("verify", "build:base")
+    names = [line.partition(":")[0] for line in said.lines(r": equal: \d+ files the same")]
+    assert names == ["world", "kernel"]
+
+
 def test_verify_finds_what_differs(make_lab):
     """A build that draws lots is not what it was: the file is named, and the status is 1."""
     lab = make_lab()

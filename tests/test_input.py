@@ -123,7 +123,7 @@ COMMANDS = [
     (["explain"], "of what", "doit explain kernel:HEAD"),
     (["explain", "kernel"], "takes KIND:REF", "kernel:HEAD"),
     (["explain", "base"], "takes KIND:REF", "kernel:base"),
-    (["verify", "objfs:HEAD"], "takes KIND:REF", ""),
+    (["verify", "objfs:HEAD"], "takes build, toolchain, world or kernel", "doit verify build:HEAD"),
     (["boot:HEAD"], r"has no install", "it has: world, kernel"),
 ]
 

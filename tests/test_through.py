@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import environment, wait_for
 
-from labtasks import base, demo, key, main, plug, through, verify, vm
+from labtasks import base, demo, key, main, plug, through, vm
 from labtasks import lab as labs
 from labtasks.binding import late
 from labtasks.error import InfraError, UserError
@@ -164,10 +164,3 @@ def test_a_machine_that_nobody_can_enter(lab: Path) -> None:
     with pytest.raises(UserError, match="has no ssh"), through._guest(found, store, "install"):
         pass
     wait_for(lambda: bool(vm._pid(lab / "cache" / "vm" / "build")))
-
-
-def test_what_a_machine_installed_is_not_verified(lab: Path) -> None:
-    found = labs.load(lab)
-    with pytest.raises(UserError, match="other bytes each time") as refusal:
-        verify.verify(found, through.Store(found.cache), want(lab), None, None, echo=False)
-    assert refusal.value.hint.startswith("doit verify kernel:")
