@@ -87,6 +87,21 @@ class Options:
     echo: bool = False
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Held:
+    """Whether the store holds an artifact, for doit; `doit info` prints it as a reason to run."""
+
+    held: bool
+
+    def __call__(self) -> bool:
+        """Asked by doit."""
+        return self.held
+
+    def __repr__(self) -> str:
+        """What is said when it is not held."""
+        return "not in the store"
+
+
 @dataclass(slots=True, kw_only=True)
 class Session:
     """One doit run in one lab: what was asked for, and the tasks that follow from it."""
@@ -161,7 +176,7 @@ class Session:
         owner = self.named.setdefault((want.kind, want.key), name)
         made: dict[str, Any] = {
             "actions": [(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
-            "uptodate": [self.store.get(want.kind, want.key) is not None],
+            "uptodate": [Held(self.store.get(want.kind, want.key) is not None)],
         }
         if owner != name:
             # the owner's build may find inputs that tell the two commits apart

@@ -108,6 +108,7 @@ def test_list_info_clean(built):
     assert said.lines(f"^kernel:{short} +clean, .* s, base")
     assert said.lines(r"^kernel +kernel:<ref> .*\(1 in the store\)")
     assert built.doit("info", "build:base").lines("status +: up-to-date")
+    assert built.doit("info", "build:kernel-c", code=1).lines("^ +- not in the store")
     assert built.doit("clean", "-n", "build:base").lines("would remove build")
     said = built.doit("clean", "build:base")
     assert said.lines("removed build")
