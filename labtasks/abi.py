@@ -22,6 +22,13 @@ def version(lab: Lab, commit: Commit) -> str:
     return found[1] if found else ""
 
 
+def note_on_image(lab: Lab, kernel: Commit) -> str:
+    """What to say before a kernel is built for the world of a VM's own image."""
+    found, where = version(lab, kernel), lab.recipe.abi.version
+    states = f"; {where.file} states {found} here" if where and found else ""
+    return f"nothing is known of the ABI of the image's world{states}"
+
+
 def check_pin(lab: Lab, world: Commit, kernel: Commit, *, force: bool) -> list[str]:
     """What to say before a kernel is built on another commit's world.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from labtasks import candidate, digest, key, live, objfs, reuse, room, source
-from labtasks.abi import check_pin
+from labtasks.abi import check_pin, note_on_image
 from labtasks.attempt import Attempt
 from labtasks.candidate import Below
 from labtasks.digest import Digest
@@ -96,7 +96,9 @@ def _refuse_known(store: Store, want: Wanted, request: Request) -> None:
 def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     """An artifact of the recipe's steps, on what it is built on."""
     notes: list[str] = []
-    if want.kind == "kernel" and want.base:
+    if want.kind == "kernel" and want.world == "image":
+        notes = [note_on_image(lab, want.commit)]
+    elif want.kind == "kernel" and want.base:
         notes = check_pin(lab, want.base.commit, want.commit, force=request.force)
     below = replace(request, clean=False)
     base = produce(lab, store, want.base, below) if want.base else None

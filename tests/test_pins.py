@@ -63,6 +63,9 @@ def test_no_world_but_a_toolchain(make_lab):
     lab = make_lab()
     lab.recipe(("\n[kernel]\n", TOOLCHAIN))
     said = lab.doit("build:base", "world=image")
+    assert (
+        len(said.lines("note: nothing is known of the ABI of the image's world; .*100 here")) == 1
+    )
     assert not said.lines("^world:")
     assert said.lines("^toolchain:.*built")
     assert lab.manifest("kernel", "base", "image").below
