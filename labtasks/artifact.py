@@ -140,7 +140,8 @@ def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decis
     found = candidate.candidates(lab, store, want, below)
     decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
     if want.kind in INSTALLS and decision.rung not in ("cutoff", "trace"):
-        return Decision(rung="clean", why="installations are always made anew")
+        weighed = decision.base or decision.weighed
+        return Decision(rung="clean", why="installations are always made anew", weighed=weighed)
     return decision
 
 

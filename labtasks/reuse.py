@@ -26,12 +26,13 @@ _UNKNOWN_RATE = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The rung that holds, from which artifact, why, and the seconds it is expected to take,
-    `work` of them in jobs.
+    `work` of them in jobs. `weighed` is the likeliest of what was found to be no base.
     """
 
     rung: str
     why: str
     base: Candidate | None = None
+    weighed: Candidate | None = None
     jobs: int = 0
     jobs_total: int = 0
     seconds: float = 0.0
@@ -57,13 +58,14 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     bases = [one for one in usable if one.manifest.newest < now + 2]  # a clock went back: not these
     if not bases:
         reason = "every base has objects from the future" if usable else "no base of its family"
-        return Decision(rung="clean", why=reason)
+        return Decision(rung="clean", why=reason, weighed=usable[0] if usable else None)
     sound = [one for one in bases if not one.commands and not (one.trace and one.trace.problems)]
     if not sound:
         nearest = bases[0]
         rule = printable(nearest.commands[0] if nearest.commands else "(its trace has gaps)")
         why = f"make's own rules differ from those of {nearest.manifest.origin}: {rule}"
-        return Decision(rung="clean", why=why, jobs_total=nearest.manifest.jobs_total)
+        total = nearest.manifest.jobs_total
+        return Decision(rung="clean", why=why, weighed=nearest, jobs_total=total)
     bases = sound
     best = min(bases, key=lambda one: one.cost)
     total = best.manifest.jobs_total

@@ -139,7 +139,37 @@ def test_explain(built):
     assert not built.manifests("kernel").keys() - {built.repo.short("base")}
     built.configure(options={"level": "1"}, tracer="strace")
     said = built.doit("explain", "world:base")
+    assert said.lines("^no artifact was built with these settings; ")
     assert said.lines("env LEVEL: 0 -> 1")
+
+
+def test_explain_shows_the_artifact_that_was_weighed(built):
+    """Make's rules differ from those of base, which is weighed; what was made last is not shown."""
+    built.doit("world:world-c", "kernel:kernel-comment")
+    short = built.repo.short("base")
+    said = built.doit("explain", "kernel:makefile")
+    assert said.lines(f"^would be: clean: make's own rules differ from those of kernel:{short}")
+    assert said.lines("^  all jobs, about [1-9]")
+    assert said.lines(f"^what differs from kernel:{short}:")
+    assert said.lines("^  sys/Makefile$")
+    assert not said.lines("no artifact was built with these settings|about 0 of")
+
+
+def test_explain_of_what_is_put_together(built):
+    said = built.doit("explain", "build:kernel-header")
+    for kind in ("world", "kernel"):
+        assert said.lines(f"^{kind}:{built.repo.short('kernel-header')}")
+    assert said.lines("^would be: trace: ")
+    assert said.lines("^would be: incremental: ")
+
+
+def test_explain_shows_all_lines_of_a_step(built):
+    built.recipe(("make -j{jobs} -f sys/Makefile {trim}", "true\\nmake -j{jobs} -f sys/Makefile"))
+    said = built.doit("explain", "kernel:base")
+    assert said.lines("^  step 1 +true$")
+    assert said.lines("^ +make -j{jobs} -f sys/Makefile$")
+    assert said.lines("^  step 1:$")
+    assert said.lines(r"^    \+ true$")
 
 
 def test_the_log_on_the_terminal(make_lab):
