@@ -23,12 +23,16 @@ _WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What to say about an unknown name: the valid one most like it, or all of them."""
+    """What to say about an unknown name: the valid one most like it, or all of them, or that
+    there is none.
+    """
     import difflib  # noqa: PLC0415 (only to refuse)
 
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names) or 'none'}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known are: {', '.join(names)}" if names else "there is none"
 
 
 def read(path: Path, structure: type[T]) -> T:
@@ -44,7 +48,7 @@ def read(path: Path, structure: type[T]) -> T:
     try:
         return msgspec.convert(data, structure)
     except msgspec.ValidationError as error:
-        raise _explained(path, structure, str(error)) from None
+        raise _explained(path, structure, data, str(error)) from None
 
 
 def changed(found: T, **fields: object) -> T:
@@ -57,14 +61,14 @@ def changed(found: T, **fields: object) -> T:
         raise UserError(text, hint=_FITS) from None
 
 
-def _explained(path: Path, structure: type[msgspec.Struct], text: str) -> UserError:
+def _explained(path: Path, structure: type[msgspec.Struct], data: Any, text: str) -> UserError:
     unknown = _UNKNOWN.search(text)
     if unknown:
-        name, where = unknown[1], unknown[2] or ""
-        everywhere = {f for s in _structures(structure) for f in s.__struct_fields__}
-        fields = everywhere if where else set(structure.__struct_fields__)
-        place = f" in [{where}]" if where else ""
-        return UserError(f"{path}: unknown key {name!r}{place}", hint=nearest(name, fields))
+        name, where = unknown[1], (unknown[2] or "").replace("[...]", "[]")
+        place, found = _table(structure, data, where.split(".") if where else [], name)
+        fields = found.__struct_fields__ if found else ()
+        said = f" in [{place}]" if place else ""
+        return UserError(f"{path}: unknown key {name!r}{said}", hint=nearest(name, fields))
     wrong = _WRONG.match(text)
     message = f"{wrong[2]}: {wrong[1]}" if wrong else text
     words = _choices(structure, wrong[2]) if wrong else ()
@@ -87,17 +91,32 @@ def _choices(structure: type[msgspec.Struct], where: str) -> tuple[str, ...]:
     return tuple(word for word in (*plain, *examples) if isinstance(word, str))
 
 
-def _structures(structure: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
-    """The structure and those its fields hold."""
-    found = {structure}
-    queue = list(get_type_hints(structure).values())
-    while queue:
-        hint = queue.pop()
-        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in found:
-            found.add(hint)
-            queue.extend(get_type_hints(hint).values())
-        queue.extend(get_args(hint))
-    return found
+def _table(
+    hint: Any, data: Any, where: list[str], name: str
+) -> tuple[str, type[msgspec.Struct] | None]:
+    """The table at `where`, as the file calls it, and its structure. `[]` in a path stands for some
+    name of a table of tables: it is the first one that has a key `name` unknown to it.
+    """
+    found = next((s for s in (hint, *get_args(hint)) if _is_structure(s)), None)
+    if not where:
+        return "", found if isinstance(data, dict) and name in data else None
+    first, *rest = where
+    field, _, several = first.partition("[")
+    inner = get_type_hints(found).get(field) if found else None
+    held = data.get(field) if isinstance(data, dict) else None
+    tables = held if several and isinstance(held, dict) else {}
+    for key, one in tables.items():
+        below, table = _table(get_args(inner)[-1], one, rest, name)
+        if table and name not in table.__struct_fields__:
+            return ".".join(filter(None, (field, key, below))), table
+    if several:
+        return first, None
+    below, table = _table(inner, held, rest, name)
+    return ".".join(filter(None, (field, below))), table
+
+
+def _is_structure(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
 def described(structure: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, str]]:

@@ -38,6 +38,15 @@ SETTINGS = [
     ({"recipe": "none.toml"}, "none.toml is missing", "relative to the lab"),
     ({"tset": {"run": "init"}}, "unknown key 'tset'", "'test'"),
     ({"test": {"run": "consol"}}, "test.run: Invalid enum value 'consol'", "one of: .*console"),
+    ({"test": {"memory": 5}}, r"unknown key 'memory' in \[test\]$", "known are: bad, bytes, "),
+    ({"gc": {"jbos": 5}}, r"unknown key 'jbos' in \[gc\]$", "^known are: days, keep, quota$"),
+    ({"vm.a": {}, "vm.b": {"cpuz": 2}}, r"unknown key 'cpuz' in \[vm\.b\]$", "'cpus'"),
+    (
+        {"ssh.a": {"host": "h", "quota": 2}},
+        r"unknown key 'quota' in \[ssh\.a\]$",
+        "known are: folder",
+    ),
+    ({"builder": "ssh:none"}, "no machine is called 'none'", r"^there is none; .*\[ssh\.<name>\]"),
     ({"options": {"levle": "1"}}, "has no option 'levle'", "'level'"),
     ({"options": {"trim": "perhaps"}}, "option trim is 'perhaps'", "one of: no, yes"),
     ({"files": {"tiny.conf": "none"}}, "'none': No such file", "relative to the lab"),
@@ -83,7 +92,8 @@ RECIPES = [
     ('about = "a tiny system"', 'about = "x"\nerrors = ["("]', "missing \\)", "regex"),
     ('"tiny.conf" =', '"../tiny.conf" =', "plain names", "side by side"),
     ("[kernel]", "[kernal]", "kern[ea]l", ""),
-    ("[options.trim]\nhelp", "[options.trim]\nhepl", "'hepl'.*options", "'help'"),
+    ("[options.trim]\nhelp", "[options.trim]\nhepl", r"'hepl' in \[options\.trim\]", "'help'"),
+    ("[abi]\nversion = { file", "[abi]\nversion = { fiel", r"'fiel' in \[abi\.version\]", "'file'"),
 ]
 
 
