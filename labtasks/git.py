@@ -23,6 +23,15 @@ _BEHIND = re.compile(r"[~^:]|@\{")
 _DIGITS = re.compile(r"[0-9a-f]{4,40}")
 """What may be the beginning of a commit's id, and resembles no name."""
 
+_WARN = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.warnAmbiguousRefs",
+    "GIT_CONFIG_VALUE_0": "true",
+}
+"""Has git say where a name means several things, whatever the repository's settings are."""
+
+_TWICE = re.compile(r"refname '(.*)' is ambiguous")
+
 _SEVERAL = re.compile(r"\^|[^:{]*\.\.")
 """Begins what git takes for a range, where one commit is meant."""
 
@@ -49,13 +58,30 @@ class Repository(Objects):
     """A git repository, bare or not, at `path`. Raises UserError when there is none."""
 
     def commit(self, ref: str) -> Commit:
-        """The commit that `ref` names (sha, short sha, tag, branch, HEAD~3)."""
+        """The commit that `ref` names (sha, short sha, tag, branch, HEAD~3). Raises UserError
+        where that is none, or several.
+        """
         words = ("log", "-1", "--no-show-signature", "--format=%H%x00%T%x00%ct%x00%s")
-        answer = self._ask(*words, "--end-of-options", f"{ref}^{{commit}}", "--")
+        answer = self._ask(*words, "--end-of-options", f"{ref}^{{commit}}", "--", env=_WARN)
+        if twice := _TWICE.search(answer.error):
+            self._refuse_several(twice[1])
         if answer.code or _SEVERAL.match(ref):
             raise UserError(f"{ref!r} is not a commit of {self.git_dir}", hint=self._ref_hint(ref))
         sha, tree, date, subject = answer.text.rstrip("\n").split("\0", 3)
         return Commit(id=CommitId(sha), tree=TreeId(tree), date=int(date), subject=subject)
+
+    def _refuse_several(self, name: str) -> None:
+        """Refuse a name that is a branch's and a tag's (or a remote one's), of different commits:
+        git would take the tag.
+        """
+        places = ("heads", "tags", "remotes")
+        form = "--format=%(refname)%00%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)"
+        known = [f"refs/{place}/{name}" for place in places]
+        said = self._git("for-each-ref", f"{form}%(end)", *known).decode(errors="replace")
+        held = dict(line.split("\0") for line in said.splitlines())
+        refs = [ref for ref in known if ref in held]
+        if len({held[ref] for ref in refs}) > 1:
+            raise UserError(f"{name!r} is ambiguous", hint=f"say {' or '.join(refs)}")
 
     def _ref_hint(self, ref: str) -> str:
         """What to do about a ref that does not resolve, from git's own words."""

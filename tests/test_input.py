@@ -223,6 +223,26 @@ def test_an_ambiguous_short_sha(make_lab, tmp_path):
     assert first[:7] in said.text
 
 
+def test_a_branch_and_a_tag_of_one_name(make_lab, tmp_path):
+    repo = Repo(tmp_path / "twice")
+    repo.create()
+    old = repo.commit("old", tag="dup")
+    repo.git("branch", "same")
+    repo.git("tag", "-a", "-m", "annotated", "same")
+    new = repo.commit("new")
+    repo.git("branch", "dup")
+    repo.git("config", "core.warnAmbiguousRefs", "false")
+    lab = make_lab(repo=repo)
+    for name in ("dup", "dup~0"):
+        said = refused(lab, f"src:{name}")
+        assert said.lines("'dup' is ambiguous")
+        assert said.lines("hint: say refs/heads/dup or refs/tags/dup$")
+    lab.doit("src:refs/heads/dup", "src:refs/tags/dup", "src:same")
+    assert lab.want("src", "refs/heads/dup").commit.id == new
+    for name in ("refs/tags/dup", "same"):
+        assert lab.want("src", name).commit.id == old
+
+
 def test_a_missing_tool_is_named_with_its_package(built):
     built.recipe(("[tools]", '[tools]\nfrobnicate-14 = "frobnicators"'))
     said = refused(built, "kernel:kernel-c", code=1)
