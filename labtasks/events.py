@@ -6,6 +6,7 @@ Knows nothing of consoles that are read: `console` does that.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,6 +43,15 @@ class EventName(StrEnum):
 DERIVED = frozenset({EventName.SILENT_REBOOT, EventName.SILENCE, EventName.FLOOD, EventName.TEXT})
 """Events that no recipe describes."""
 
+CRASHES = (EventName.PANIC, EventName.TRAP, EventName.DEBUGGER, EventName.SILENT_REBOOT)
+STUCK = (EventName.MOUNTROOT, EventName.LOADER_FAILURE, EventName.SINGLE_USER)
+"""After either a system does not go on."""
+
+_DESCRIBABLE = (*CRASHES, *STUCK, EventName.SILENCE, EventName.FLOOD, EventName.TEXT)
+
+BAD_VERDICT = "bad"
+"""Describes the failure "the test says bad", among the names of events."""
+
 
 class ConsoleRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the console's lines mean: event = regexes, any of which makes a line that event.
@@ -55,6 +65,22 @@ class ConsoleRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cpu: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
     silence: float = 60.0
+
+
+def check_failure(events: Iterable[str], pattern: str) -> None:
+    """Refuse a person's description of the failure that cannot be meant. Raises UserError."""
+    known = [BAD_VERDICT, *(name.value for name in _DESCRIBABLE)]
+    said = list(events)
+    for name in said:
+        if name not in known:
+            raise UserError(f"no failure is called {name!r}", hint=config.nearest(name, known))
+    try:
+        re.compile(pattern)
+        re.compile(pattern.encode())  # as the console is searched
+    except re.error as error:
+        raise UserError(f"{pattern!r}: {error}", hint="a Python regex") from None
+    if EventName.TEXT in said and not pattern:
+        raise UserError("`text` is a line that matches, and no pattern is given", hint="give one")
 
 
 def check(path: Path, rules: ConsoleRules) -> None:

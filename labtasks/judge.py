@@ -12,19 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from labtasks import config
 from labtasks.console import Event, clean
-from labtasks.error import UserError
-from labtasks.events import EventName
-
-BAD_VERDICT = "bad"
-"""Describes the failure "the test says bad", among the names of events."""
+from labtasks.events import BAD_VERDICT, CRASHES, STUCK, EventName, check_failure
 
 _SHOWN = 500
-CRASHES = (EventName.PANIC, EventName.TRAP, EventName.DEBUGGER, EventName.SILENT_REBOOT)
-"""After these a system does not go on."""
-_STUCK = (EventName.MOUNTROOT, EventName.LOADER_FAILURE, EventName.SINGLE_USER)
-_DESCRIBABLE = (*CRASHES, *_STUCK, EventName.SILENCE, EventName.FLOOD, EventName.TEXT)
 
 
 class Outcome(StrEnum):
@@ -97,17 +88,7 @@ class Judged:
 
 def described(events: Sequence[str] = (), pattern: str = "") -> Described:
     """A person's description of the failure, checked. Raises UserError."""
-    known = [BAD_VERDICT, *(name.value for name in _DESCRIBABLE)]
-    for name in events:
-        if name not in known:
-            raise UserError(f"no failure is called {name!r}", hint=config.nearest(name, known))
-    try:
-        re.compile(pattern)
-        re.compile(pattern.encode())  # as the console is searched
-    except re.error as error:
-        raise UserError(f"{pattern!r}: {error}", hint="a Python regex") from None
-    if EventName.TEXT in events and not pattern:
-        raise UserError("`text` is a line that matches, and no pattern is given", hint="give one")
+    check_failure(events, pattern)
     return Described(events=frozenset(events) or frozenset({BAD_VERDICT}), pattern=pattern)
 
 
@@ -180,7 +161,7 @@ def _derived(events: Sequence[Event], said: Said, ended: Ended) -> Iterable[Even
 
     if ended.flooded:
         yield event(EventName.FLOOD)
-    if said.verdicts or names & {*CRASHES, *_STUCK}:
+    if said.verdicts or names & {*CRASHES, *STUCK}:
         return
     if ended.timed_out and EventName.SILENCE not in names:
         yield event(EventName.SILENCE)
@@ -257,10 +238,10 @@ class _Case:
     def _no_verdict(self) -> _Result:
         began = Outcome.OTHER_FAILURE if self._began(len(self.events)) else Outcome.UNTESTABLE
         for event in self.events:
-            stuck = event.name in _STUCK and not self.said.ready
+            stuck = event.name in STUCK and not self.said.ready
             if stuck or event.name is EventName.MISMATCH:
                 return Outcome.UNTESTABLE, _shown(event), event
-            if event.name in _STUCK or event.name is EventName.SILENCE:
+            if event.name in STUCK or event.name is EventName.SILENCE:
                 return began, _shown(event), event
         return began, "it ended without a verdict", None
 
@@ -275,7 +256,7 @@ class _Case:
     def _resting(self, event: Event) -> bool:
         """Whether this silence has a reason: a verdict, or something else that stopped it."""
         names = {found.name for found in self.events}
-        stopped = self.said.verdicts or names & {*CRASHES, *_STUCK}
+        stopped = self.said.verdicts or names & {*CRASHES, *STUCK}
         return event.name is EventName.SILENCE and bool(stopped)
 
 

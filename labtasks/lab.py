@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, namespace
+from labtasks import config, events, namespace
 from labtasks.binding import Bound, Places, bind
 from labtasks.error import UserError
 from labtasks.git import Repository
@@ -24,6 +25,9 @@ from labtasks.recipe import find, on_disk
 from labtasks.recipe import load as load_recipe
 from labtasks.remote import Ssh
 from labtasks.settings import DEMO, FILE, Settings
+
+_PLAIN = re.compile(r"\w[\w.+-]*")
+"""A machine's name: it names folders, locks and logs, too."""
 
 
 def _text(value: str | bool | int) -> str:
@@ -233,6 +237,24 @@ def load(directory: Path, *, builder: str = "") -> Lab:
     is missing or wrong.
     """
     settings = config.read(directory / FILE, Settings)
-    _ = settings.gc.bytes  # refused now, if it is no size
+    _refuse(directory, settings)
     found = Lab(directory=directory, settings=settings)
     return found.built_by(builder) if builder else found
+
+
+def _refuse(directory: Path, settings: Settings) -> None:
+    """Refuse now what could not be used later. Raises UserError."""
+    _ = settings.gc.bytes
+    here = directory.resolve()
+    cache = (here / settings.cache).resolve()
+    if cache == here or cache in here.parents:
+        raise UserError(f"{FILE}: cache {settings.cache!r} holds the lab", hint='cache = "cache"')
+    for table, names in (("vm", settings.vm), ("ssh", settings.ssh)):
+        for name in names:
+            if not _PLAIN.fullmatch(name):
+                hint = "letters, digits and . _ + - between them"
+                raise UserError(f"{FILE}: [{table}] {name!r} is no plain name", hint=hint)
+    try:
+        events.check_failure(settings.test.bad, settings.test.text)
+    except UserError as error:
+        raise UserError(f"{FILE}: [test] {error.message}", hint=error.hint) from None

@@ -180,7 +180,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     depth: Annotated[
         int,
-        Meta(description="How many layers an object tree may have before it is flattened.", ge=2),
+        Meta(
+            description="How many layers an object tree may have before it is flattened; 2 to 60.",
+            ge=2,
+            le=60,  # a mount's options hold some 200, of kernel and world
+        ),
     ] = 24
     image: Annotated[
         Literal["ext4", "ufs"],

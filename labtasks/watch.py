@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtasks.console import Console, Event, clean
-from labtasks.events import ConsoleRules, EventName
-from labtasks.judge import CRASHES, Said, listen
+from labtasks.events import CRASHES, ConsoleRules, EventName
+from labtasks.judge import Said, listen
 
 AFTERMATH = 1.0
 """Seconds a machine is watched after something decisive: a backtrace follows a panic, and a panic

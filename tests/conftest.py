@@ -263,6 +263,8 @@ class Lab:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml(a)} = {_toml(b)}' for a, b in value.items())}}}"
     return json.dumps(value)
 
 
