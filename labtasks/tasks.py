@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,8 +233,11 @@ def tasks(kind: str, about: str) -> Tasks:
     count = f" ({len(held)} in the store)" if held else ""
     yield {"name": None, "doc": f"{kind}:<ref>  {about}{count}"}
     yield from asked.values()
+    several = Counter(manifest.commit for manifest in held)
     for manifest in held:
         name = manifest.commit[:12]
+        if several[manifest.commit] > 1:  # with other options, or on another world
+            name += f" ({manifest.key[:4]})"
         if name not in asked:
             doc = f"{manifest.rung}, {manifest.seconds:.1f} s, {manifest.subject}"
             yield {"name": name, "doc": doc, "actions": None}

@@ -127,6 +127,17 @@ def test_list_info_clean(built):
     assert built.doit("build:base").lines("^kernel:.*: clean: no base of its family")
 
 
+def test_list_shows_each_artifact_of_a_commit(built):
+    built.configure(options={"level": "1"}, tracer="strace")
+    built.doit("world:base")
+    said = built.doit("list", "--all")
+    keys = {one.key[:4] for one in built.store.all("world")}
+    lines = said.lines(rf"^world:{built.repo.short('base')} \([0-9a-f]{{4}}\) +clean, ")
+    assert {line.split("(")[1][:4] for line in lines} == keys
+    assert len(keys) == 2
+    assert said.lines(r"^world +world:<ref> .*\(2 in the store\)")
+
+
 def test_explain(built):
     said = built.doit("explain", "kernel:base")
     assert said.lines("in the store: digest")
