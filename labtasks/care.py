@@ -5,6 +5,7 @@ Each prints what it found, one line for one thing.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -20,8 +21,12 @@ class _Care(LabCommand):
     doc_usage = ""
     cmd_options: tuple[dict[str, Any], ...] = ()
 
-    def execute(self, options: Any, _words: list[str]) -> int:
-        """Doit's hook."""
+    def execute(self, options: Any, words: list[str]) -> int:
+        """Doit's hook. Raises UserError for a word: `gc dry-run` must not collect."""
+        if words:
+            raise UserError(
+                f"{self.name} does not take {words[0]!r}", hint=f"doit {self.name} --help"
+            )
         return self.answer(open_session(), options)
 
     def answer(self, session: Session, options: Any) -> int:
@@ -42,7 +47,7 @@ class Status(_Care):
 
         del options
         cache = session.store.cache
-        for line in survey.at_work(cache) or ():
+        for line in survey.at_work(cache):
             say(f"at work: {line}")
         artifacts = survey.held(cache)
         for kind, use in survey.use(artifacts).items():
@@ -81,7 +86,7 @@ class Gc(_Care):
         """Always 0."""
         from labtasks import gc, remains, room  # noqa: PLC0415
 
-        days = _number(options["days"]) if options["days"] else None
+        days = _days(options["days"]) if options["days"] else None
         rules = room.rules(session.lab, quota=options["quota"], days=days)
         dry_run = options["dry_run"]
         found = gc.collect(session.store, rules, dry_run=dry_run)
@@ -99,11 +104,14 @@ class Gc(_Care):
         return 0
 
 
-def _number(text: str) -> float:
+def _days(text: str) -> float:
     try:
-        return float(text)
+        days = float(text)
     except ValueError:
-        raise UserError(f"--days {text}", hint="a number of days") from None
+        days = math.nan
+    if not 0 <= days < math.inf:
+        raise UserError(f"--days {text}", hint="a number of days")
+    return days
 
 
 class Doctor(_Care):

@@ -115,7 +115,7 @@ class _Visit(LabCommand):
 
     def execute(self, _options: Any, _words: list[str]) -> int:
         """Doit's hook. doit takes `a=b` for itself: the words are read as they were typed."""
-        words = sys.argv[sys.argv.index(self.name) + 1 :]
+        _, words = self.cmdparser.parse(sys.argv[sys.argv.index(self.name) + 1 :])
         if not words:
             raise UserError(f"{self.name}: which machine?", hint=f"doit {self.name} <vm>")
         found = lab.load(Path.cwd())

@@ -36,19 +36,19 @@ _ROOM = 5 * 10**9
 
 def examine(lab: Lab, store: Store) -> Iterator[Finding]:
     """Everything there is to look at, the host first."""
-    for what, look in (
-        (
-            "repository",
-            lambda: f"{lab.repository.git_dir}, HEAD {lab.repository.commit('HEAD').short}",
-        ),
-        ("recipe", lambda: lab.recipe.name),
-        ("tools", lambda: _tools(lab)),
-        ("builder", lambda: "; ".join(v.splitlines()[0] for _, v in identity.builder(lab) if v)),
-    ):
-        yield _asked(what, look)
+    yield _asked(
+        "repository",
+        lambda: f"{lab.repository.git_dir}, HEAD {lab.repository.commit('HEAD').short}",
+    )
+    recipe = _asked("recipe", lambda: lab.recipe.name)
+    yield recipe
+    if recipe.well:  # what a wrong one asks for is not known
+        yield _asked("tools", lambda: _tools(lab))
+        yield _asked("builder", lambda: _builder(lab))
     yield _room(store)
     yield from _linux(lab)
-    if lab.recipe.machine:
+    if recipe.well:
+        yield from _strace(lab)
         yield from _boots(lab)
     for name, machine in lab.settings.vm.items():
         if machine.image:
@@ -68,6 +68,10 @@ def _asked(what: str, look: Callable[[], str]) -> Finding:
 def _tools(lab: Lab) -> str:
     identity.check_tools(lab)
     return f"all {len(lab.recipe.tools)} that the recipe names are here"
+
+
+def _builder(lab: Lab) -> str:
+    return "; ".join(text.splitlines()[0] for _, text in identity.builder(lab) if text)
 
 
 def _room(store: Store) -> Finding:
@@ -102,6 +106,11 @@ def _linux(lab: Lab) -> Iterator[Finding]:
         remedy=found.remedy,
         needed=False,
     )
+
+
+def _strace(lab: Lab) -> Iterator[Finding]:
+    if platform.system() != "Linux":
+        return
     works = tracing.strace_works(lab.recipe.tool_path)
     yield Finding(
         what="strace",

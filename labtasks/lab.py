@@ -45,7 +45,7 @@ class Lab:
     @cached_property
     def cache(self) -> Path:
         """The cache directory, absolute."""
-        return (self.directory / self.settings.cache).absolute()
+        return (self.directory / Path(self.settings.cache).expanduser()).absolute()
 
     @cached_property
     def namespace(self) -> namespace.Kind:

@@ -156,15 +156,21 @@ def load(path: Path) -> Recipe:
         if part is not None:
             _check_part(path, kind, part)
     _check_abi(path, recipe.abi)
-    version = [recipe.abi.version.pattern] if recipe.abi.version else []
-    for pattern in (*recipe.errors, *recipe.abi.errors, *version):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
+    _check_patterns(path, recipe)
     events.check(path, recipe.console)
     session.check(path, recipe.shell)
     return recipe
+
+
+def _check_patterns(path: Path, recipe: Recipe) -> None:
+    version = [recipe.abi.version.pattern] if recipe.abi.version else []
+    for pattern in (*recipe.errors, *recipe.abi.errors, *version):
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
+        if pattern in version and not groups:
+            raise UserError(f"{path}: {pattern!r} has no group", hint="group 1 is the version")
 
 
 def _check_part(path: Path, kind: str, part: Part) -> None:

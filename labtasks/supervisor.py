@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labtasks import live, signals
+from labtasks.error import UserError
 from labtasks.process import which
 
 
@@ -45,7 +47,7 @@ def run(
     `timeout` in seconds ends it, and so does `until`, asked several times a second. With `echo`
     the log is also copied to standard output. On any exception here (Ctrl-C, TERM) the whole
     session is stopped: INT, then TERM, then KILL.
-    Raises UserError when the command is missing.
+    Raises UserError when the command is missing or cannot be started.
     """
     which(argv[0])
     started = time.monotonic()
@@ -67,24 +69,33 @@ def run(
 def _launched(
     argv: Sequence[str], out: Any, env: Mapping[str, str], cwd: Path | None, data: Path | None
 ) -> Any:
-    """A child of `sh`: own session, default signals, output to a file, input from one or none."""
+    """A child of `sh`: own session, default signals, output to a file, input from one or none.
+    Raises UserError when it cannot be started.
+    """
     import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
 
     with (data or Path(os.devnull)).open("rb") as source:
-        return sh.Command(argv[0])(
-            *argv[1:],
-            _in=source,
-            _out=out,
-            _err_to_out=True,
-            _env=dict(env),
-            _cwd=str(cwd) if cwd else None,
-            _bg=True,
-            _bg_exc=False,
-            _new_session=True,
-            _tty_out=False,
-            _ok_code=list(range(-64, 256)),
-            _preexec_fn=signals.default,
-        )
+        try:
+            return sh.Command(argv[0])(
+                *argv[1:],
+                _in=source,
+                _out=out,
+                _err_to_out=True,
+                _env=dict(env),
+                _cwd=str(cwd) if cwd else None,
+                _bg=True,
+                _bg_exc=False,
+                _new_session=True,
+                _tty_out=False,
+                _ok_code=list(range(-64, 256)),
+                _preexec_fn=signals.default,
+            )
+        except sh.ForkException as error:  # its text is the child's traceback
+            found = re.search(r"\[Errno \d+\] ([^:\n]+)", str(error))
+            raise UserError(
+                f"{argv[0]} cannot be started: {found[1] if found else 'it says not why'}",
+                hint="is what its first line names installed, and may files run there?",
+            ) from None
 
 
 class Child:

@@ -160,9 +160,26 @@ def test_doctor_is_content_and_says_what_is_missing(built):
     assert said.lines("do: on Debian: apt-get install some-package")
 
 
+def test_doctor_goes_on_behind_a_wrong_recipe(built):
+    built.recipe(("about =", "abuot ="))
+    said = built.doit("doctor", code=1)
+    assert said.lines("^ILL +recipe: ")
+    assert said.lines("disk space: ")
+    assert not said.lines("tools: ")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("gc", "--quota", "much"), "is no size"), (("gc", "--days", "many"), "a number of days")],
+    [
+        (("gc", "--quota", "much"), "is no size"),
+        (("gc", "--days", "many"), "a number of days"),
+        (("gc", "--days=-1"), "a number of days"),
+        (("gc", "--days", "nan"), "a number of days"),
+        (("gc", "dry-run"), "gc does not take 'dry-run'"),
+        (("doctor", "kernel:HEAD"), "doctor does not take 'kernel:HEAD'"),
+        (("ssh", "--dir", ".", "nowhere"), "no VM is called 'nowhere'"),
+        (("console", "--dir=.", "nowhere"), "no VM is called 'nowhere'"),
+    ],
 )
 def test_mistakes_are_refused(built, words, said):
     ran = subprocess.run(

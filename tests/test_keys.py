@@ -4,11 +4,15 @@ each input that differs.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import digest
+from labtasks import digest, lab, memory
+from labtasks.error import UserError, printable
+from labtasks.key import path_of, wanted
 
 pairs = st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=4)
 
@@ -199,3 +203,27 @@ def test_an_undeclared_input_joins_the_key(world, make_lab):
     guide = lab.store.layers / stack[0] / "t" / "kernel" / "guide"
     assert guide.read_text() == "read me\nmore\n"
     assert lab.doit("verify", "kernel:docs").lines(": equal:")
+
+
+def test_an_undeclared_input_whose_name_is_odd(make_lab):
+    made = make_lab()
+    made.recipe(("[world]\n", '[world]\ninputs = ["bin", "my dir"]\n'))
+    odd = os.fsdecode(b"caf\xe9")
+    memory.write(made.directory / "cache" / "widened.json", {"tiny.world": [odd, "a b"]})
+    found = lab.load(made.directory)
+    inputs = wanted(found, "world", found.repository.commit("base"), None).inputs
+    paths = [path for label, _ in inputs if (path := path_of(label))]
+    assert paths == ["bin", "my dir", printable(odd), "a b"]
+
+
+def test_a_version_s_pattern_without_a_group_is_refused(make_lab):
+    made = make_lab()
+    made.recipe((r"VERSION (\d+)", r"VERSION \d+"))
+    with pytest.raises(UserError, match="has no group"):
+        _ = lab.load(made.directory).recipe
+
+
+def test_a_cache_in_the_home_folder(make_lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = make_lab(cache="~/cache")
+    assert lab.load(made.directory).cache == tmp_path / "cache"

@@ -112,6 +112,15 @@ def test_a_missing_command(tmp_path):
         assert "PATH" in caught.value.hint
 
 
+def test_a_script_whose_interpreter_is_missing(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/nowhere/interpreter\n")
+    script.chmod(0o755)
+    with pytest.raises(UserError, match="script cannot be started: No such file") as caught:
+        supervisor.run([str(script)], log=tmp_path / "log", env=ENV)
+    assert "first line" in caught.value.hint
+
+
 def test_a_missing_command_whose_package_is_known(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(process, "PATH", str(tmp_path))
