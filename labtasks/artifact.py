@@ -58,10 +58,20 @@ def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     if want.kind == "build":
         return _compose(lab, store, want, request)
     if want.kind == "objfs":
-        return objfs.export(lab, store, want, produce(lab, store, want.on[0], request))
+        return _export(lab, store, want, request)
     if want.kind == "install" and lab.settings.install.through:
         return _install_through(lab, store, want, request)
     return _build(lab, store, want, request)
+
+
+def _export(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """An obj-fs as an image; who waited for another that makes the same one takes that."""
+    build = produce(lab, store, want.on[0], request)
+    with store.lock(want.kind, want.key, want.name):
+        found = store.get(want.kind, want.key)
+        if found and request.takes(found):
+            return found
+        return objfs.export(lab, store, want, build)
 
 
 def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
@@ -217,7 +227,6 @@ def _alias(attempt: Attempt, decision: Decision, origin: Manifest) -> Manifest:
         base=origin.origin,
         why=decision.why,
         steps=[],
-        bytes=origin.bytes,
         seconds=0.0,
         jobs=0,
         warnings=list(attempt.notes),

@@ -103,8 +103,7 @@ class Attempt:
     def _refuse_altered(self, trees: Trees, reads: frozenset[str] | None) -> None:
         within: tuple[str, ...] = ()
         if self.want.kind == "install":  # nobody watches it, so what it declares must do
-            trees_of = (label.split(" ") for label, _ in self.want.inputs)
-            within = tuple(words[1] for words in trees_of if words[0] == "tree")
+            within = tuple(path for label, _ in self.want.inputs if (path := key.path_of(label)))
         doubt.refuse_altered(
             self.store, trees, reads, in_tree=self.lab.recipe.in_tree, within=within
         )

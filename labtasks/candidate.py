@@ -14,7 +14,7 @@ from labtasks import git_objects, globs, layer, source
 from labtasks.digest import Digest
 from labtasks.error import UserError
 from labtasks.git_objects import TreeId
-from labtasks.key import Wanted
+from labtasks.key import Wanted, path_of
 from labtasks.lab import Lab
 from labtasks.layer import LayerId
 from labtasks.manifest import Manifest
@@ -148,7 +148,7 @@ def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
         return False
 
     def holds(tree: TreeId, labels: dict[str, str]) -> bool:
-        paths = {label.split(" ")[1]: value for label, value in labels.items()}
+        paths = {path_of(label): value for label, value in labels.items()}
         return not paths or lab.repository.ids(tree, tuple(paths)) == paths
 
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import memory
+from labtasks import atomic, memory
 from labtasks.error import InfraError, UserError
 from labtasks.lab import Lab
 
@@ -73,7 +73,7 @@ def learn(lab: Lab, ask: Callable[[str], str], *, anew: bool = False) -> bool:
     answers = [(f"builder {one}", text.strip()) for one, text in zip(questions, said, strict=True)]
     found = Learned(about=about, answers=(("builder", release), *answers), tracer=tracer)
     _file(lab).parent.mkdir(parents=True, exist_ok=True)
-    _file(lab).write_bytes(msgspec.json.encode(found))
+    atomic.write(_file(lab), msgspec.json.encode(found))
     return found != before
 
 

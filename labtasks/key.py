@@ -17,7 +17,7 @@ import msgspec
 
 from labtasks import base, digest, identity, memory, widened
 from labtasks.digest import Key
-from labtasks.error import UserError
+from labtasks.error import UserError, printable
 from labtasks.git import Commit
 from labtasks.lab import Lab
 
@@ -29,6 +29,9 @@ World = Commit | Literal["image"] | None
 _NONE = Key("")
 
 _ON_ONE = frozenset({"kernel", "root", "install"})
+
+_SEEN = " (seen to be read)"
+"""Behind the path of an input that no recipe declares."""
 
 _FORMAT = "1"
 """Changed when sealed artifacts of an earlier labtasks must not be taken any more."""
@@ -186,10 +189,16 @@ def _proved_by_globs(lab: Lab) -> bool:
 
 def _trees(lab: Lab, kind: Kind, commit: Commit) -> list[tuple[str, str]]:
     """Git's ids of the declared inputs, and of those that builds were seen to read besides."""
-    declared = tuple(lab.recipe.parts[kind].inputs)
+    declared = lab.recipe.parts[kind].inputs
     if "." in declared:
         return [("tree .", commit.tree)]
     more = tuple(widened.inputs(lab, kind))
     found = lab.repository.ids(commit.tree, declared + more)
     pairs = [(f"tree {path}", found[path]) for path in declared]
-    return pairs + [(f"tree {path} (seen to be read)", found[path]) for path in more]
+    return pairs + [(f"tree {printable(path)}{_SEEN}", found[path]) for path in more]
+
+
+def path_of(label: str) -> str:
+    """The path of an input's label; "" where it is no tree's."""
+    kind, _, path = label.partition(" ")
+    return path.removesuffix(_SEEN) if kind == "tree" else ""

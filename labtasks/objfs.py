@@ -29,17 +29,14 @@ mount --rbind {src} $root/src; mount --rbind {obj} $root/obj
 
 
 def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
-    """The image of a composed build, as `objfs.img` beside its manifest. Raises InfraError,
-    UserError for a sealed file that was changed by hand.
+    """The image of a composed build, as `objfs.img` beside its manifest; who calls this holds the
+    artifact's lock. Raises InfraError, UserError for a sealed file that was changed by hand.
     """
     kind = lab.settings.image
     process.which("makefs" if kind == "ufs" else "mke2fs")
     trees = trees_of(build)
     started = time.monotonic()
-    with (
-        store.lock(want.kind, want.key, want.name),
-        open_workspace(lab, store, "objfs", trees) as space,
-    ):
+    with open_workspace(lab, store, "objfs", trees) as space:
         log = store.log(f"objfs-{want.commit.short}")
         doubt.refuse_changed(store, (trees.src, None), (trees.obj, None))
         space.prepare(log)
