@@ -49,7 +49,7 @@ def check_pin(lab: Lab, world: Commit, kernel: Commit, *, force: bool) -> list[s
     if old != new:
         where = lab.recipe.abi.version
         notes.append(f"{where.file if where else ''} states {old} for the world, {new} here")
-    paths = tuple(lab.recipe.abi.paths)
+    paths = lab.recipe.abi.paths
     before = lab.repository.ids(world.tree, paths)
     after = lab.repository.ids(kernel.tree, paths)
     crossed = [p for p in paths if before[p] != after[p]]

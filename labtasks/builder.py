@@ -1,8 +1,7 @@
-"""Run a recipe's steps in a layer: mounts or copies, traced, logged, and what they left behind.
+"""What a build is given, and how its steps are run there: traced, logged.
 
-Two workspaces with one interface. On Linux the trees are overlays at /mnt/src and /mnt/obj in a
-mount namespace of the build's own; elsewhere they are copied to one lane of the cache, which has
-room for one build at a time. Knows nothing of keys, commits or why something is built.
+One interface; overlays (overlay), copies in a lane (lane) and another machine's trees (guest)
+implement it. Knows nothing of keys, commits or why something is built.
 """
 
 from __future__ import annotations

@@ -21,8 +21,6 @@ from labtasks import apprised, config
 from labtasks.addressee import Notify
 from labtasks.error import UserError
 
-Meta = msgspec.Meta
-
 VARIABLE = "LABTASKS_NOTIFY"
 """Environment: URLs with spaces between them, instead of all others; empty for none."""
 
@@ -81,9 +79,9 @@ def addresses(directory: Path, environ: Mapping[str, str] = os.environ) -> tuple
     return tuple(first.values())
 
 
-def silenced(environ: Mapping[str, str] = os.environ) -> bool:
+def silenced() -> bool:
     """Whether the environment says that nobody is to be told."""
-    return not environ.get(VARIABLE, VARIABLE).strip()
+    return not os.environ.get(VARIABLE, VARIABLE).strip()
 
 
 def _named(urls: Sequence[str], where: str) -> Iterator[Address]:

@@ -65,9 +65,9 @@ def shape(state: State, label: str = "") -> str:
     return f'<g class="s-{state}">{_SHAPES[state]}{number}</g>'
 
 
-def icon(state: State, label: str = "") -> str:
+def icon(state: State) -> str:
     """A mark that stands in a line of text."""
-    mark = shape(state, label)
+    mark = shape(state)
     return (
         f'<svg class="icon" width="28" height="28" viewBox="-14 -14 28 28" aria-hidden="true">'
         f"{mark}</svg>"

@@ -19,9 +19,6 @@ _BINARY = {"amd64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 _TYPE = {"amd64": "pc", "aarch64": "virt"}
 """The machine model where nobody chose one."""
 
-_CPU = {"amd64": "max", "aarch64": "max"}
-"""With kvm and hvf it is "host" instead: what the processor really has."""
-
 
 _PORTS = {"pc": 4, "virt": 1}
 """Serial ports that a machine has of its own, where more are put on PCI cards."""
@@ -99,7 +96,7 @@ def binary(arch: Arch) -> str:
 
 def argv(machine: Machine) -> list[str]:
     """The command line of a machine."""
-    cpu = "host" if machine.accel in ("kvm", "hvf") else _CPU[machine.arch]
+    cpu = "host" if machine.accel in ("kvm", "hvf") else "max"  # what the processor really has
     words = [
         binary(machine.arch), "-nodefaults", "-no-user-config", "-display", "none",
         "-machine", machine.type or _TYPE[machine.arch], "-accel", machine.accel, "-cpu", cpu,

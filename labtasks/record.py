@@ -59,7 +59,7 @@ def record(hunt: Hunt) -> Report:
         seconds=round(_working(hunt), 1),
         builds=sum(1 for step in steps if step.build_seconds),
         boots=sum(1 for step in steps if step.test_seconds) + len(state.proofs),
-        folded=len(hunt.parents) - sum(1 for _ in place.parents),
+        folded=len(hunt.parents) - len(place.parents),
         full_build_seconds=round(full, 1),
         saved_seconds=round(full * len(steps) - spent, 1) if full else 0,
         excerpt=_excerpt(state.told),

@@ -15,7 +15,6 @@ from labtasks.lab import Lab
 from labtasks.progress import state
 from labtasks.settings import in_bytes
 from labtasks.store import Store
-from labtasks.survey import Held
 from labtasks.words import count, size
 
 
@@ -44,16 +43,15 @@ def _kept(lab: Lab) -> set[CommitId]:
     return found
 
 
-def make(lab: Lab, store: Store, name: str) -> list[Held]:
+def make(lab: Lab, store: Store, name: str) -> None:
     """Before a build: keep the cache under its quota, with room for what the largest artifact of
-    this kind took; what went. Nothing happens in a lab without a quota.
+    this kind took. Nothing happens in a lab without a quota.
     """
     if not lab.settings.gc.quota:
-        return []
+        return
     wanted = rules(lab)
     limit = Rules(quota=wanted.quota, keep=wanted.keep, beside=name.partition(":")[0])
     found = gc.collect(store, limit, dry_run=False)
     if found.gone:
         many = count(len(found.gone), "artifact")
         say(f"{name}: {many} went, to keep under the quota: {size(found.freed)}")
-    return found.gone

@@ -170,17 +170,13 @@ class Store:
         kinds = [p.name for p in (self.cache / "artifacts").iterdir()]
         return [m.name for k in kinds for m in self.all(k) if name in m.stack]
 
-    @contextlib.contextmanager
-    def lock(self, kind: str, key: Key, purpose: str) -> Iterator[None]:
+    def lock(self, kind: str, key: Key, purpose: str) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of one artifact; a killed owner's lock is free. Says for whom it waits."""
-        with self._locked(f"{kind}-{key}", purpose):
-            yield
+        return self._locked(f"{kind}-{key}", purpose)
 
-    @contextlib.contextmanager
-    def lane(self, purpose: str) -> Iterator[None]:
+    def lane(self, purpose: str) -> contextlib.AbstractContextManager[None]:
         """Hold the one lane in which copies are built."""
-        with self._locked("lane", purpose):
-            yield
+        return self._locked("lane", purpose)
 
     def collecting(self) -> contextlib.AbstractContextManager[None]:
         """Hold what one garbage collection at a time holds."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import base as base_image
-from labtasks import digest, failure, layer, plug, process, qcow2, ssh, supervisor, vm
+from labtasks import digest, failure, layer, machine, plug, process, qcow2, ssh, supervisor, vm
 from labtasks.binding import late
 from labtasks.digest import Digest
 from labtasks.error import BuildError, InfraError, UserError, say
@@ -88,7 +88,7 @@ class Guest:
         if answer.code:
             raise InfraError(
                 f"vm {self.to.name}: {answer.complaint}",
-                hint=f"its console: {self.state / 'console.log'}",
+                hint=f"its console: {machine.serial_log(self.state)}",
             )
         return answer.text
 
@@ -212,7 +212,7 @@ def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code
     if code == ssh.FAILED or code < 0:
         raise InfraError(
             f"vm {where} was lost while it installed {want.name}; nothing of it is kept",
-            hint=f"run it again; its console: {guest.state / 'console.log'}",
+            hint=f"run it again; its console: {machine.serial_log(guest.state)}",
         )
     error = failure.first_error(log, guest.lab.recipe.errors) or f"exit status {code}"
     if full := failure.full(log):

@@ -1,6 +1,6 @@
 """The records of the BPF program -> the calls of a build's processes.
 
-The records are those of bpf/calls.c, as the kernel's ring buffer holds them: each behind eight
+The records are those of trace_bpf.c, as the kernel's ring buffer holds them: each behind eight
 bytes that begin with its length, and padded to eight. The last one says what the program could
 not see; a file without it was cut short. What the calls come to is decided by trace_calls.
 

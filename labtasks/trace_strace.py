@@ -63,7 +63,7 @@ _FORK = frozenset({b"clone", b"clone3", b"vfork", b"fork"})
 _REMOVE = frozenset({b"unlink", b"unlinkat", b"rmdir"})
 _CHANGE = frozenset(
     b"mkdir mkdirat mknod mknodat chmod fchmodat fchmodat2 chown lchown fchownat truncate utime"
-    b" utimes futimesat utimensat setxattr lsetxattr removexattr lremovexattr".split()
+    b" utimes futimesat utimensat".split()
 )
 
 
@@ -144,8 +144,6 @@ class _Reader:
         elif call.startswith(b"readlink"):
             target = _PATHS.search(rest)
             calls.link_read(process, path, _unescaped(target[2]) if target else b"", result)
-        elif call == b"getcwd" and result >= 0:
-            process.cwd[0] = path + b"/"
         else:
             calls.used(process, path, result)
 

@@ -12,17 +12,17 @@ _JOINERS = "\u200c\u200d"
 """Format characters that some scripts are spelled with."""
 
 
-def plain(text: str, *, keep: str = "") -> str:
+def plain(text: str) -> str:
     """Words of others, harmless: what would move a cursor, ring, or turn the direction of reading
-    becomes an escape. One line, unless `keep` holds the newline.
+    becomes an escape. One line.
     """
     if text.isprintable():
         return text
-    return "".join(_visible(char, keep) for char in text.replace("\r\n", "\n"))
+    return "".join(_visible(char) for char in text.replace("\r\n", "\n"))
 
 
-def _visible(char: str, keep: str) -> str:
-    if char in keep or char in _JOINERS:
+def _visible(char: str) -> str:
+    if char in _JOINERS:
         return char
     if char in "\n\t":
         return " "
