@@ -54,11 +54,14 @@ PARTS = ("world", "kernel", "root", "install")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One variant: seconds on the clock and of processors, builds, boots, bytes, the culprit."""
+    """One variant: seconds on the clock, of processors (QEMU's too), and in which worlds and
+    kernels were built; builds, boots, bytes, the culprit.
+    """
 
     name: str
     wall: float
     cpu: float
+    compiling: float
     builds: int
     boots: int
     bytes: int
@@ -82,7 +85,7 @@ def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
     """Print tables; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
     found: set[str] = set()
     for job in jobs:
-        head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}"
+        head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}{'build s':>9}"
         print(f"{head}{'builds':>8}{'boots':>7}{'MB':>8}  culprit", flush=True)
         with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_TMP")) as scratch:
             ours = _ours(Path(scratch), job)
@@ -99,6 +102,7 @@ def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
 def _print(row: Row, ours: Row) -> None:
     print(
         f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
+        f"{row.compiling:9.1f}"
         f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
         flush=True,
     )
@@ -129,6 +133,7 @@ def _ours(scratch: Path, job: Job) -> Row:
         name="labtasks",
         wall=wall,
         cpu=cpu,
+        compiling=found["build_seconds"],
         builds=found["builds"],
         boots=found["boots"],
         bytes=size,
@@ -148,6 +153,7 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
         _give(job, tree)
     if job.given and name == "ccache":
         _build(name, labs.load(here), tree)
+    (tree / "compiled").write_text("")
     refs = (job.good, job.bad)
     ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
     words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
@@ -166,6 +172,7 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
         name=f"git bisect, {name}",
         wall=wall,
         cpu=cpu,
+        compiling=sum(map(float, (tree / "compiled").read_text().split())),
         builds=len(steps),
         boots=sum(code != "125" for code in steps),
         bytes=_size(tree, but=tree / "src" / ".git"),
@@ -231,9 +238,14 @@ def _build(name: str, found: labs.Lab, tree: Path) -> bool:
         if part in INSTALLS:  # their steps are for an empty place
             for glob in found.recipe.parts[part].outputs:
                 shutil.rmtree(tree / "obj" / glob.split("/")[0], ignore_errors=True)
-        for text in found.recipe.parts[part].steps:
-            if _make(name, found, tree, text.replace(JOBS, str(found.jobs))):
-                return False
+        started = time.monotonic()
+        steps = [text.replace(JOBS, str(found.jobs)) for text in found.recipe.parts[part].steps]
+        failed = any(_make(name, found, tree, text) for text in steps)
+        if part not in INSTALLS:
+            with (tree / "compiled").open("a") as compiled:
+                compiled.write(f"{time.monotonic() - started}\n")
+        if failed:
+            return False
         (tree / part).touch()
     return True
 

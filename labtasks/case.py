@@ -130,7 +130,8 @@ class Case:
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
         if found.kernel:
             self.forecast.learn(found.kernel)
-        self.forecast.test_seconds = found.test_seconds or self.forecast.test_seconds
+        if found.test_seconds and found.verdict:
+            self.forecast.test_seconds = found.verdict.seconds
         return found
 
     def write(
@@ -143,6 +144,8 @@ class Case:
             "world": found.world,
             "rung": kernel.rung if kernel else "",
             "reused": kernel.why if kernel else "",
+            "finished": f"{kernel.finished:.3f}" if kernel else "",
+            "compiled": f"{kernel.seconds:.3f}" if kernel else "",
             "build_seconds": f"{found.build_seconds:.1f}",
             "test_seconds": f"{found.test_seconds:.1f}",
             "console": told.console if told else "",

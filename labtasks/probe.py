@@ -100,7 +100,12 @@ class Prober:
             self.aligned[commit.id] = commit
         if isinstance(world, Commit) and world.id != commit.id and self._suspect(world, found):
             say(f"  {found.reason}: once more on its own world")
-            return self._on(commit, None, again, built)
+            own = self._on(commit, None, again, built)
+            return replace(
+                own,
+                build_seconds=found.build_seconds + own.build_seconds,
+                test_seconds=found.test_seconds + own.test_seconds,
+            )
         return found
 
     def _suspect(self, world: Commit, found: Finding) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from labtasks import page
+from labtasks import page, spent
 from labtasks.console import clean
 from labtasks.git import CommitId
 from labtasks.hunt import Hunt
@@ -38,8 +38,8 @@ def record(hunt: Hunt) -> Report:
     search = hunt.replayed(place)
     steps = tuple(_step(hunt, told) for told in state.told)
     message, diffstat = hunt.lab.repository.describe(culprits[0]) if culprits else ("", "")
-    full = hunt.forecast.full_build
-    spent = sum(step.build_seconds for step in steps)
+    full, work = hunt.forecast.full_build, spent.of(hunt.store, hunt.journal.events)
+    waited = sum(step.build_seconds for step in steps)
     whole = state.end or (culprits and (state.proofs or not hunt.prove or len(culprits) > 1))
     return Report(
         repository=str(hunt.lab.repository.git_dir),
@@ -57,11 +57,12 @@ def record(hunt: Hunt) -> Report:
         nodes=tuple(_nodes(hunt, search, culprits)),
         started=begin.time,
         seconds=round(_working(hunt), 1),
-        builds=sum(1 for step in steps if step.build_seconds),
-        boots=sum(1 for step in steps if step.test_seconds) + len(state.proofs),
+        builds=work.builds,
+        boots=work.boots,
+        build_seconds=work.seconds,
         folded=len(hunt.parents) - len(place.parents),
         full_build_seconds=round(full, 1),
-        saved_seconds=round(full * len(steps) - spent, 1) if full else 0,
+        saved_seconds=round(full * len(steps) - waited, 1) if full else 0,
         excerpt=_excerpt(state.told),
         commands=tuple(_commands(hunt, culprits)),
         finished=bool(whole),

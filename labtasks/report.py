@@ -80,9 +80,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `terms` are the words for as before and changed. `culprits` is one commit, or all that skipped
     ones leave open; `probability` is that of their being right. `diffstat` and `message` are the
-    culprit's. `nodes` has the newest first, children before parents. `full_build_seconds` is what
-    one build of everything takes; `saved_seconds` is the time this took less than such a build at
-    each step. `excerpt` is the console around the failure, `commands` show it again.
+    culprit's. `builds` are those of toolchains, worlds and kernels, made ahead or failed, too, and
+    `build_seconds` what they took; `boots` are runs of tests. `nodes` has the newest first,
+    children before parents. `full_build_seconds` is what one build of everything takes;
+    `saved_seconds` is the time this took less than such a build at each step. `excerpt` is the
+    console around the failure, `commands` show it again.
     """
 
     repository: str
@@ -103,6 +105,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0
     builds: int = 0
     boots: int = 0
+    build_seconds: float = 0
     folded: int = 0
     full_build_seconds: float = 0
     saved_seconds: float = 0
@@ -217,10 +220,10 @@ def _facts(report: Report) -> Iterator[str]:
         words = ": ".join(x for x in (plain(report.vm), test) if x)
         yield cut(_labelled("test", words), _COLUMNS)
     work = (("step", len(report.steps)), ("build", report.builds), ("boot", report.boots))
-    yield _labelled(
-        "took",
-        f"{duration(report.seconds)}: {', '.join(count(n, noun) for noun, n in work)}",
-    )
+    steps, builds, boots = (count(n, noun) for noun, n in work)
+    if report.build_seconds:
+        builds += f" ({duration(report.build_seconds)})"
+    yield _labelled("took", f"{duration(report.seconds)}: {steps}, {builds}, {boots}")
     if saving := saved(report):
         yield _labelled("saved", saving)
     for note in report.notes:

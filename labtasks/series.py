@@ -7,7 +7,7 @@ Knows the arithmetic of flaky tests, and is given what runs a test.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labtasks import flaky, search
 from labtasks.error import UserError
@@ -51,11 +51,14 @@ class Decider:
         self, run: Callable[[int], Finding], *, bad_end: bool = False, begun: Series = _NONE
     ) -> tuple[Finding, Verdict, Series]:
         """Run number 0, 1, ... until the verdict is clear. The bad end tells how often it fails. A
-        series that has begun is gone on with: at least one run more.
+        series that has begun is gone on with: at least one run more. The last run's finding is
+        returned, with the seconds of all.
         """
-        series = begun
+        series, built, tested = begun, 0.0, 0.0
         while True:
             found = run(series.runs)
+            built, tested = built + found.build_seconds, tested + found.test_seconds
+            found = replace(found, build_seconds=built, test_seconds=tested)
             verdict = self.verdict(found)
             if verdict is Verdict.SKIP:
                 return found, verdict, series

@@ -74,12 +74,15 @@ class Store:
 
     def all(self, kind: str) -> list[Manifest]:
         """Every complete artifact of a kind, the newest first."""
+        found = [m for key in self.keys(kind) if (m := self.get(kind, key))]
+        return sorted(found, key=lambda m: -m.finished)
+
+    def keys(self, kind: str) -> list[Key]:
+        """The keys of a kind that have a folder, whatever is in it."""
         try:
-            keys = os.listdir(self.cache / "artifacts" / kind)
+            return [Key(name) for name in os.listdir(self.cache / "artifacts" / kind)]
         except FileNotFoundError:
             return []
-        found = [m for name in keys if (m := self.get(kind, Key(name)))]
-        return sorted(found, key=lambda m: -m.finished)
 
     def trace(self, manifest: Manifest) -> Trace | None:
         """What an artifact's build read, when it was traced."""
@@ -127,6 +130,10 @@ class Store:
             return msgspec.json.decode(data, type=Failure)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+    def failures(self, kind: str) -> list[Failure]:
+        """What is known not to build, of a kind."""
+        return [found for key in self.keys(kind) if (found := self.failure(kind, key))]
 
     def remember(self, kind: str, key: Key, failure: Failure) -> None:
         """Remember that a commit does not build."""

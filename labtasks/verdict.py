@@ -129,6 +129,11 @@ def get(store: Store, key: Key) -> Verdict | None:
         return None
 
 
+def every(store: Store) -> list[Verdict]:
+    """All verdicts of a store, in no order."""
+    return [found for key in store.keys(KIND) if (found := get(store, key))]
+
+
 def publish(store: Store, verdict: Verdict) -> Verdict:
     """Seal a verdict; its consoles are beside it already."""
     atomic.write(_home(store, verdict.key) / "verdict.json", msgspec.json.encode(verdict))

@@ -85,6 +85,9 @@ def test_the_same_bisect_again_builds_and_boots_nothing(over):
     again = doit(over, "bisect", *ENDS)  # asked anew, answered from the store
     assert again.returncode == 0, again.stdout + again.stderr
     assert sealed(over) == before
+    report = json.loads((over / "cache" / "bisect" / "report.json").read_text())
+    assert (report["builds"], report["boots"]) == (0, 0)
+    assert len(report["steps"]) > 2
 
 
 def test_git_takes_the_log_and_agrees(over, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -283,3 +283,12 @@ def test_a_host_that_fails_for_good_decides_nothing_and_the_bisect_goes_on_later
     asked = len(table.asked)
     assert hunt.run().culprit.commits == (ids[5],)
     assert 0 not in table.asked[asked:]
+
+
+def test_a_step_took_the_seconds_of_all_its_runs(make):
+    hunt, _, _ = make(from_number(3), repeats=3)
+    commit = hunt.lab.repository.commit(hunt.begin.goods[0])
+    run = replace(hunt.prober.probe(commit), test_seconds=2.0)
+    builds = iter((5.0, 0.0, 0.0))
+    found, *_ = hunt.decider.decide(lambda _number: replace(run, build_seconds=next(builds)))
+    assert (found.build_seconds, found.test_seconds) == (5.0, 6.0)

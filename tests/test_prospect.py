@@ -66,8 +66,8 @@ def test_a_forecast_serves_where_no_step_was_taken():
 
 
 def test_every_run_of_a_series_counts():
-    now = state((BEGIN, FIRST, told(BAD, 10, 5, fails=8, remaining="2")))
-    assert prospect.seconds(now, clean=100, prove=False) == 1 * (10 + 8 * 5)
+    now = state((BEGIN, FIRST, told(BAD, 10, 40, fails=8, remaining="2")))
+    assert prospect.seconds(now, clean=100, prove=False) == 1 * (10 + 40)
 
 
 def test_worlds_of_their_own():
