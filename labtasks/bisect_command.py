@@ -120,7 +120,6 @@ def _asked(session: Session, options: Any, paths: list[str]) -> Start:
         )
     repository = session.lab.repository
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
-    pinned = session.world()  # as a commit: a branch may move before the end
     return Start(
         goods=tuple(dict.fromkeys(repository.commit(ref).id for ref in options["good"])),
         bad=repository.commit(options["bad"]).id,
@@ -129,13 +128,19 @@ def _asked(session: Session, options: Any, paths: list[str]) -> Start:
         fixed=options["fixed"],
         first_parent=options["first_parent"],
         paths=tuple(paths),
-        options={
-            "repeats": options["repeats"],
-            **({"ends": "believed"} if options["trust_ends"] else {}),
-            "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
-            "builder": session.lab.builder_name,
-        },
+        options=_chosen(session, options),
     )
+
+
+def _chosen(session: Session, options: Any) -> dict[str, str]:
+    """How a bisect tests and builds, for its start."""
+    pinned = session.world()  # as a commit: a branch may move before the end
+    return {
+        "repeats": options["repeats"],
+        **({"ends": "believed"} if options["trust_ends"] else {}),
+        "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
+        "builder": session.lab.builder_name,
+    }
 
 
 def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
@@ -169,7 +174,14 @@ def _replay(session: Session, journal: Journal, path: Path, options: Any) -> Non
             return None
 
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
-    events = imported(gitlog.read(text, resolve), vm=vm, test=options["test"])
+    log = gitlog.read(text, resolve)
+    events = imported(
+        log,
+        vm=vm,
+        test=options["test"],
+        fixed=options["fixed"] or log.mending,
+        options=_chosen(session, options),
+    )
     begin = state(events).begun()
     objection.to_testing(session.lab, begin, _world(session, begin))
     for event in events:

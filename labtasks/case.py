@@ -7,6 +7,7 @@ next.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -59,10 +60,19 @@ class Case:
 
     @cached_property
     def parents(self) -> dict[CommitId, tuple[CommitId, ...]]:
-        """The commits between the ends, newest first, with their parents."""
+        """The commits between the ends, newest first, with their parents, but for what a good
+        commit beside them clears.
+        """
+        begin = self.begin
+        found = self._between(begin.goods)
+        told = [t.commit for t in self.state.told if t.verdict is Verdict.GOOD]
+        aside = [c for c in told if c not in found and c not in self.goods()]
+        return self._between((*begin.goods, *aside)) if aside else found
+
+    def _between(self, goods: Sequence[CommitId]) -> dict[CommitId, tuple[CommitId, ...]]:
         begin = self.begin
         return self.lab.repository.between(
-            begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
+            begin.bad, goods, first_parent=begin.first_parent, paths=begin.paths
         )
 
     @cached_property

@@ -18,6 +18,7 @@ _LINE = re.compile(r"\s*git[- ]bisect\s+")
 _OLD = ("--term-good", "--term-old")
 _NEW = ("--term-bad", "--term-new")
 _FLAGS = ("--no-checkout", "--reset-when-found")
+_BROKEN, _MENDED = ("broken", "bad"), ("fixed", "good")
 
 Told = tuple[CommitId, Verdict]
 """One line of a log: a commit, and what was said of it."""
@@ -31,6 +32,11 @@ class GitLog:
     terms: Terms = field(default_factory=Terms)
     first_parent: bool = False
     paths: tuple[str, ...] = ()
+
+    @property
+    def mending(self) -> bool:
+        """Whether its terms say that what is looked for mended a failure."""
+        return self.terms.old in _BROKEN or self.terms.new in _MENDED
 
     def ends(self) -> tuple[CommitId, tuple[CommitId, ...], tuple[Told, ...]]:
         """The bad end, the good ones, and the verdicts that came after: git begins to search with

@@ -6,7 +6,7 @@ kept, nor of how verdicts come about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -148,9 +148,16 @@ class State:
         )
 
 
-def imported(log: GitLog, *, vm: str = "", test: str = "") -> list[AnyEvent]:
-    """The events that a bisect with git would have left here. Raises UserError when its log has
-    not both ends.
+def imported(
+    log: GitLog,
+    *,
+    vm: str = "",
+    test: str = "",
+    fixed: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> list[AnyEvent]:
+    """The events that a bisect with git would have left here; what git does not know is said
+    besides. Raises UserError when its log has not both ends.
     """
     bad, goods, rest = log.ends()
     begin = Start(
@@ -160,8 +167,10 @@ def imported(log: GitLog, *, vm: str = "", test: str = "") -> list[AnyEvent]:
         test=test,
         old=log.terms.old,
         new=log.terms.new,
+        fixed=fixed,
         first_parent=log.first_parent,
         paths=log.paths,
+        options=dict(options or {}),
     )
     return [begin, *(Told(commit=c, verdict=v, how="imported") for c, v in rest)]
 

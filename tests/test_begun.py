@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import doit
 
-from labtasks import bisect_command, bisect_status, main, objection
+from labtasks import bisect_command, bisect_status, journal, main, objection
 from labtasks.error import UserError
 from labtasks.git import CommitId
 from labtasks.lab import load
@@ -105,3 +105,26 @@ def test_a_directory_that_is_not_there_is_refused(lab):
     assert ran.returncode == 3
     assert ran.stderr.startswith("ERROR: /nowhere: No such file")
     assert "lab.toml" in doit(lab, "status", "--dir", "/").stderr
+
+
+def replayed(lab: Path, tmp_path: Path, text: str, *words: str) -> Start:
+    """The start that a log leaves."""
+    (tmp_path / "log").write_text(text)
+    found, path = session(lab), tmp_path / "journal"
+    options = {name: default for name, _, _, default, _ in bisect_command._FLAGS}
+    options |= {"vm": "farm"} | dict.fromkeys(words, True)
+    with journal.Journal(path) as log:
+        bisect_command._replay(found, log, tmp_path / "log", options | {"repeats": "3"})
+        return log.state.begun()
+
+
+@pytest.mark.parametrize(
+    ("terms", "words", "fixed"),
+    [("", (), False), ("", ("fixed",), True), ("--term-old=broken --term-new=fixed", (), True)],
+)
+def test_a_replay_is_begun_as_it_is_asked(lab, tmp_path, terms, words, fixed):
+    begin = replayed(lab, tmp_path, f"git bisect start {terms} bad good\n", *words, "trust_ends")
+    assert begin.fixed == fixed
+    assert begin.options == {
+        "repeats": "3", "ends": "believed", "world": "", "builder": "local",
+    }  # fmt: skip

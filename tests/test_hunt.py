@@ -292,3 +292,16 @@ def test_a_step_took_the_seconds_of_all_its_runs(make):
     builds = iter((5.0, 0.0, 0.0))
     found, *_ = hunt.decider.decide(lambda _number: replace(run, build_seconds=next(builds)))
     assert (found.build_seconds, found.test_seconds) == (5.0, 6.0)
+
+
+def test_a_good_commit_beside_clears_what_it_descends_from(make):
+    hunt, _, ids = make(from_number(9))
+    repository = hunt.lab.repository
+    tree = repository.commit(ids[6])
+    argv = ["git", "-C", str(repository.git_dir), "-c", "user.name=a", "-c", "user.email=a@b"]
+    argv += ["commit-tree", "-p", ids[6], "-m", "aside", tree.tree]
+    made = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment())
+    side = made.stdout.strip()
+    hunt.journal.add(Told(commit=side, verdict=Verdict.GOOD, how="imported"))
+    assert list(hunt.parents) == ids[:6:-1]
+    assert hunt.run().culprit.commits == (ids[9],)
