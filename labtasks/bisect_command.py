@@ -33,9 +33,9 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("repeats", "repeats", str, "", "runs that must be good; auto finds out how many"),
     ("fixed", "fixed", bool, False, "find what mended a failure: good passes no more, bad passes"),
     ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
-    ("process", "process", int, 1, "2: the next builds are made while a test runs"),
+    ("process", "process", int, 0, "2: the next builds are made while a test runs"),
     ("trust_ends", "trust-ends", bool, False, "take both ends for granted, as git does"),
-    ("no_proof", "no-proof", bool, False, "name the culprit without clean builds"),
+    ("no_proof", "no-proof", bool, None, "name the culprit without clean builds"),
     ("revert", "revert", bool, False, "see too that the bad end is good without the culprit"),
     ("status", "status", bool, False, "how far it is"),
     ("log", "log", bool, False, "what was found, as `git bisect log` has it"),
@@ -43,6 +43,9 @@ _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("undo", "undo", bool, False, "take the last verdict back"),
     ("reset", "reset", bool, False, "give the bisect up"),
 )
+
+_EFFORT = ("process", "proof", "revert")
+"""Options of a start that do not change what is searched: a word given again wins."""
 
 
 class Bisect(LabCommand):
@@ -54,7 +57,7 @@ class Bisect(LabCommand):
     doc_description = "0: named and proved; 1: not to be named; 3: the question was wrong."
     cmd_options = tuple(
         {"name": name, "long": long, "type": kind, "default": default, "help": text}
-        | ({"short": "n"} if name == "process" else {})
+        | {"process": {"short": "n"}, "no_proof": {"inverse": "proof"}}.get(name, {})
         for name, long, kind, default, text in _FLAGS
     )
 
@@ -140,7 +143,16 @@ def _chosen(session: Session, options: Any) -> dict[str, str]:
         **({"ends": "believed"} if options["trust_ends"] else {}),
         "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
         "builder": session.lab.builder_name,
+        **({"process": str(options["process"])} if options["process"] else {}),
+        **({"proof": "no"} if options["no_proof"] else {}),
+        **({"revert": "yes"} if options["revert"] else {}),
     }
+
+
+def _question(begin: Start) -> Start:
+    """What is asked, whatever is built ahead or proved in the end."""
+    asked = {name: word for name, word in begin.options.items() if name not in _EFFORT}
+    return msgspec.structs.replace(begin, time=0.0, options=asked)
 
 
 def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -> None:
@@ -148,7 +160,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
     from labtasks import objection  # noqa: PLC0415
 
     start, under_way = _asked(session, options, paths), journal.state
-    same = under_way.start and msgspec.structs.replace(under_way.start, time=0.0) == start
+    same = under_way.start and _question(under_way.start) == _question(start)
     if same and not under_way.end:
         return
     objection.to_another(under_way)
@@ -238,6 +250,9 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
     from labtasks.series import Decider  # noqa: PLC0415
 
     begin = journal.state.begun()
+    declined, began = options["no_proof"], begin.options
+    if declined is None:  # neither --no-proof nor --proof
+        declined = began.get("proof") == "no"
     lab = _built_as_begun(session, begin).tested_by(begin.test)
     prober = Prober(
         lab=lab,
@@ -252,9 +267,11 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
         journal=journal,
         prober=prober,
         decider=Decider.of(begin),
-        prove=not options["no_proof"],
-        revert=options["revert"],
-        ahead=Ahead(prober=prober) if options["process"] > 1 else None,
+        prove=not declined,
+        revert=options["revert"] or began.get("revert") == "yes",
+        ahead=Ahead(prober=prober)
+        if (options["process"] or int(began.get("process", 1))) > 1
+        else None,
     )
 
 

@@ -128,3 +128,21 @@ def test_a_replay_is_begun_as_it_is_asked(lab, tmp_path, terms, words, fixed):
     assert begin.options == {
         "repeats": "3", "ends": "believed", "world": "", "builder": "local",
     }  # fmt: skip
+
+
+def test_what_was_asked_of_a_bisect_holds_when_it_goes_on(lab, tmp_path):
+    found = session(lab)
+    plain = {name: default for name, _, _, default, _ in bisect_command._FLAGS} | {"vm": "farm"}
+    asked = plain | {"good": ["good"], "bad": "bad", "repeats": "1"}
+    with journal.Journal(tmp_path / "journal") as log:
+        words = {"no_proof": True, "revert": True, "process": 2}
+        bisect_command._begin(found, log, asked | words, [])
+        bisect_command._begin(found, log, asked, [])  # the same question
+        assert len(log.events) == 1
+        hunt = bisect_command._case(found, log, plain)
+        assert (hunt.prove, hunt.revert, hunt.ahead is not None) == (False, True, True)
+        again = bisect_command._case(found, log, plain | {"no_proof": False, "process": 1})
+        assert (again.prove, again.revert, again.ahead) == (True, True, None)
+        log.add(ends(lab))  # an old journal's start
+        old = bisect_command._case(found, log, plain | {"vm": "farm"})
+        assert (old.prove, old.revert, old.ahead) == (True, False, None)
