@@ -176,11 +176,28 @@ def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
     goods = " ".join(f"--good {good[:12]}" for good in begin.goods)
     words = [goods, f"--bad {begin.bad[:12]} --vm {begin.vm}"]
     words += ["--fixed"] * begin.fixed + ["--first-parent"] * begin.first_parent
+    words += _chosen(begin)
     words += [shlex.quote(path) for path in begin.paths]
     commands = [f"doit bisect {' '.join(words)}"]
+    if begin.test and culprits:
+        commands.append(
+            f"# doit test: needs script = {shlex.quote(begin.test)} in lab.toml's [test]"
+        )
     for culprit in culprits[:1]:
         above = hunt.parents.get(culprit, ())
         commands += [f"doit test:{c[:12]}:{begin.vm}" for c in (culprit, *above)]
         commands.append(f"doit explain kernel:{culprit[:12]}")
         commands.append(f"git -C {hunt.lab.repository.git_dir} show {culprit[:12]}")
     return commands
+
+
+def _chosen(begin: Start) -> list[str]:
+    """How it was tested and built, as words of a command line."""
+    chosen = begin.options
+    words = [f"--test {shlex.quote(begin.test)}"] if begin.test else []
+    if chosen.get("repeats", "1") not in ("", "1"):
+        words.append(f"--repeats {chosen['repeats']}")
+    words += ["--trust-ends"] * (chosen.get("ends") == "believed")
+    return words + [
+        f"{name}={shlex.quote(chosen[name])}" for name in ("world", "builder") if chosen.get(name)
+    ]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import environment
 
-from labtasks import case, main, proof
+from labtasks import case, main, proof, record
 from labtasks.error import InfraError, UserError
 from labtasks.git import Commit
 from labtasks.hunt import Hunt
@@ -305,3 +305,13 @@ def test_a_good_commit_beside_clears_what_it_descends_from(make):
     hunt.journal.add(Told(commit=side, verdict=Verdict.GOOD, how="imported"))
     assert list(hunt.parents) == ids[:6:-1]
     assert hunt.run().culprit.commits == (ids[9],)
+
+
+def test_the_commands_to_see_it_again_say_how_it_was_tested(make):
+    hunt, _, ids = make(from_number(9))
+    options = {"repeats": "3", "ends": "believed", "world": ids[0], "builder": "local"}
+    hunt.journal.add(Start(goods=(ids[0],), bad=ids[-1], vm="a", test="t s.sh", options=options))
+    commands = record._commands(hunt, (ids[9],))
+    how = f"--test 't s.sh' --repeats 3 --trust-ends world={ids[0]} builder=local"
+    assert commands[0] == f"doit bisect --good {ids[0][:12]} --bad {ids[-1][:12]} --vm a {how}"
+    assert commands[1] == "# doit test: needs script = 't s.sh' in lab.toml's [test]"
