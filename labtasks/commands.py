@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -173,15 +174,16 @@ class Verdict(LabCommand):
     doc_purpose = "build, boot and judge one commit; ends with git bisect's exit codes"
     doc_usage = "REF [VM]"
     doc_description = "0: good, 1: bad, 125: cannot be tested, 128 and above: stop."
+    refused = Code.STOP
 
     def execute(self, _options: Any, words: list[str]) -> int:
         """Doit's hook."""
         from labtasks.judge import Outcome, git_code  # noqa: PLC0415
         from labtasks.probe import Prober  # noqa: PLC0415
 
+        if not 1 <= len(words) <= 2:
+            raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
         try:
-            if not 1 <= len(words) <= 2:
-                raise UserError("verdict takes a commit and a VM", hint="doit verdict HEAD")
             session = open_session()
             _, vm = session.on_vm(":".join([words[0], *words[1:]]))
             prober = Prober(
@@ -195,5 +197,8 @@ class Verdict(LabCommand):
             return git_code(Outcome.INFRASTRUCTURE)
         except KeyboardInterrupt:
             return git_code(Outcome.ABORTED)
+        except Exception:  # noqa: BLE001 (doit's status for a defect would be a bad commit to git)
+            traceback.print_exc()
+            return Code.STOP
         say(f"{found.commit.short}: {found.outcome}: {found.reason}")
         return git_code(found.outcome)

@@ -25,6 +25,8 @@ class Code(enum.IntEnum):
     """The answer is no, or a task failed."""
     REFUSED = 3
     """The question was wrong, or nothing could begin. (2 is doit's for a defect.)"""
+    STOP = 128
+    """`doit verdict` alone, for whatever is no verdict: below 128 git would read a bad commit."""
     INTERRUPTED = 130
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from doit import doit_cmd
 from doit.cmd_base import Command, DodoTaskLoader
@@ -37,6 +37,9 @@ class LabCommand(Command):  # type: ignore[misc]
     of --dir, or of the working directory. A LabError ends it as refused, Ctrl-C as interrupted.
     """
 
+    refused: ClassVar[int] = Code.REFUSED
+    """What it ends with where the question was wrong."""
+
     def get_options(self) -> list[CmdOption]:
         """Doit's hook."""
         return [*super().get_options(), CmdOption(_DIRECTORY)]
@@ -55,21 +58,21 @@ class LabCommand(Command):  # type: ignore[misc]
             known = [f"--{option.long}" for option in self.cmdparser.options] + ["--help"]
             word = next((one for one in text.split() if one.startswith("--")), "")
             sys.stderr.write(f"ERROR: {self.name}: {text}\n  hint: {config.nearest(word, known)}\n")
-            return Code.REFUSED
+            return self.refused
         asked = {**self.opt_vals, **({"cwdPath": said["cwdPath"]} if said["cwdPath"] else {})}
         where = asked.get("cwdPath") or os.path.dirname(asked.get("dodoFile") or "")  # noqa: PTH120
         try:
             os.chdir(where or ".")
         except OSError as error:
             sys.stderr.write(f"ERROR: {where}: {error.strerror}\n  hint: a lab's directory\n")
-            return Code.REFUSED
+            return self.refused
         signals.terminate_on_sigterm()
         try:
             with given_space():
                 return int(super().parse_execute(in_args))
         except LabError as error:
             sys.stderr.write(f"ERROR: {error}\n")
-            return Code.REFUSED
+            return self.refused
         except KeyboardInterrupt:
             calm(KeyboardInterrupt, KeyboardInterrupt(), None)
             return Code.INTERRUPTED
@@ -86,7 +89,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
             sys.stderr.write(
                 "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
             )
-            raise SystemExit(Code.REFUSED)
+            raise SystemExit(Code.STOP if "verdict" in sys.argv[1:] else Code.REFUSED)
 
     def setup(self, opt_values: Any) -> None:
         """Doit's hook, before dodo.py is read."""

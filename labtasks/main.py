@@ -156,7 +156,6 @@ def _init(directory: Path, repository: str | None, name: str) -> None:
         FILE: "\n".join(_lab_toml(repository, name, directory)),
         "dodo.py": (Path(__file__).parent / "dodo.py").read_text(encoding="utf-8"),
         "doit.cfg": DOIT_CFG,
-        ".gitignore": "/cache/\n/.doit.db*\n",
     }
     if repository != DEMO:
         Repository((directory / Path(repository).expanduser()).absolute())  # or a refusal
@@ -166,7 +165,18 @@ def _init(directory: Path, repository: str | None, name: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         (directory / file).write_text(text, encoding="utf-8")
+    _ignore(directory / ".gitignore", ("/cache/", "/.doit.db*"))
     sys.stdout.write(f"{directory}: a lab. Read {FILE}, then: cd {directory} && doit build:HEAD\n")
+
+
+def _ignore(file: Path, patterns: Sequence[str]) -> None:
+    """Add what is missing: a lab may be made in a clone, which has such a file of its own."""
+    text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
+    missing = [one for one in patterns if one not in text.splitlines()]
+    if missing:
+        text += "\n" if text and not text.endswith("\n") else ""
+        text += "".join(f"{one}\n" for one in missing)
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _lab_toml(repository: str, name: str, directory: Path) -> Iterator[str]:

@@ -81,8 +81,24 @@ def test_a_log_ends_with_the_culprit_as_gits_does(lab):
 @pytest.mark.parametrize("words", [("",), ("run", ""), ("gc", ""), ("verdict", ""), ("ssh", "")])
 def test_an_empty_word_is_refused(lab, words):
     ran = doit(lab, *words)
-    assert ran.returncode == 3
+    assert ran.returncode == (128 if "verdict" in words else 3)
     assert ran.stderr == "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("--frob", "HEAD"), ("-d", "/nowhere", "HEAD"), ("-d", "/", "HEAD"), ("HEAD", "nowhere")],
+)
+def test_a_wrong_question_is_no_bad_commit_to_git(lab, words):
+    ran = doit(lab, "verdict", *words)
+    assert ran.returncode == 128
+    assert ran.stderr.startswith("ERROR: ")
+
+
+def test_a_clones_own_gitignore_stays(tmp_path):
+    (tmp_path / ".gitignore").write_text("*.o\n/cache/")
+    assert main.main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / ".gitignore").read_text() == "*.o\n/cache/\n/.doit.db*\n"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import doit, environment
+from conftest import doit, environment, programs
 
 from labtasks import demo, journal, main
 from labtasks.progress import Told
@@ -126,6 +126,36 @@ def test_a_commit_that_does_not_build_is_skipped_for_git(lab):
     broken = git(lab, "log", "--format=%H", "--fixed-strings", f"--grep={BROKEN}", "bad").split()[0]
     codes = [doit(lab, "verdict", ref).returncode for ref in ("good", "bad", broken, "nowhere")]
     assert codes == [0, 1, 125, 128]
+
+
+def test_git_bisects_by_verdicts(tmp_path):
+    """A clone that is a lab itself; then a lab elsewhere, which is not there any more."""
+    clone = tmp_path / "clone"
+    demo.create(tmp_path / "demo")
+    subprocess.run(["git", "clone", "-q", tmp_path / "demo", clone], check=True, env=environment())
+    assert main.main(["init", str(clone), "--repository", str(clone)]) == 0
+    programs(tmp_path / "bin")
+    env = environment(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    def in_clone(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["git", "-C", str(clone), *words]
+        return subprocess.run(
+            argv, check=False, capture_output=True, text=True, env=env, timeout=300
+        )
+
+    def bisect(*words: str) -> subprocess.CompletedProcess[str]:
+        return in_clone("bisect", *words)
+
+    found = in_clone("log", "--format=%H", "--fixed-strings", f"--grep={CULPRIT}", "bad")
+    culprit = found.stdout.split()[-1]
+    child = in_clone("rev-list", "--first-parent", f"{culprit}..bad").stdout.split()[-1]
+    assert bisect("start", child, f"{culprit}~2").returncode == 0
+    ran = bisect("run", "doit", "verdict", "HEAD", "test")
+    assert f"{culprit} is the first bad commit" in ran.stdout, ran.stdout + ran.stderr
+    assert bisect("start", child, f"{culprit}~2").returncode == 0
+    ran = bisect("run", "sh", "-c", f"cd {tmp_path}/gone || exit 128; doit verdict HEAD test")
+    assert ran.returncode != 0
+    assert "first bad commit" not in ran.stdout
 
 
 @pytest.mark.parametrize(
