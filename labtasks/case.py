@@ -95,6 +95,13 @@ class Case:
         forks = [c for good in aside for c in repository.merge_bases(begin.bad, [good])]
         return list(dict.fromkeys((*begin.goods, *forks)))
 
+    def above(self, culprit: CommitId) -> tuple[CommitId, ...]:
+        """A commit's parents in git, which may touch none of the paths in question; with
+        `--first-parent` the first.
+        """
+        found = self.lab.repository.parents(culprit)
+        return found[:1] if self.begin.first_parent else found
+
     def outlook(self, search: Search | None = None, next_one: float = 0.0) -> float:
         """Show how much is to come; the seconds to the end, 0 where nobody knows."""
         time_left = prospect.seconds(

@@ -130,6 +130,11 @@ class Repository(Objects):
         lines = [[CommitId(word) for word in line.split()] for line in raw.decode().splitlines()]
         return {ids[0]: tuple(ids[1:2] if first_parent else ids[1:]) for ids in lines}
 
+    def parents(self, commit: CommitId) -> tuple[CommitId, ...]:
+        """A commit's parents, whatever is in question."""
+        raw = self._git("rev-list", "--no-walk", "--parents", commit, "--")
+        return tuple(CommitId(word) for word in raw.decode().split()[1:])
+
     def about(self, ids: Collection[CommitId]) -> dict[CommitId, Commit]:
         """What each of some commits is, asked in one go."""
         if not ids:

@@ -28,7 +28,9 @@ def prove(case: Case, culprit: Commit, *, revert: bool) -> bool:
     """Build a culprit and its parents clean and aligned, and test them again; with `revert`, the
     bad end without it, too. False when that disagrees: the wrong verdicts are taken back.
     """
-    parents = [case.about[p] for p in case.parents.get(culprit.id, ())]
+    above = case.above(culprit.id)
+    about = case.lab.repository.about(above)
+    parents = [about[p] for p in above]
     agrees = _proved(case, culprit, Verdict.BAD, "culprit")
     for parent in parents if agrees else ():
         agrees &= _proved(case, parent, Verdict.GOOD, "parent")
@@ -78,9 +80,28 @@ def _proved(case: Case, commit: Commit, wanted: Verdict, role: Role) -> bool:
             f"{commit.short} is not {case.begin.terms.word(wanted)}: {found.reason}",
             hint="--trust-ends took that for granted; begin without it, or further back",
         )
+    if not same and role == "parent" and case.begin.paths and commit.id not in case.parents:
+        _refuse_paths(case, commit, found, verdict)
     if not same and role != "revert":
         _correct(case, found, verdict)
     return same
+
+
+def _refuse_paths(case: Case, parent: Commit, found: Finding, verdict: Verdict) -> None:
+    """A culprit's parent that touches none of the paths in question has no place in the search:
+    what it says otherwise cannot be searched on. Raises UserError.
+    """
+    again = "begin another bisect without them, or with others (`doit bisect --reset` first)"
+    if verdict is Verdict.BAD:
+        word = case.begin.terms.word(verdict)
+        raise UserError(
+            f"the culprit is not among these paths: {parent.short} is {word}, too", hint=again
+        )
+    raise UserError(
+        f"nothing proves that the culprit is among these paths: its parent {parent.short} cannot "
+        f"be tested: {found.reason}",
+        hint=f"--no-proof names the culprit all the same; or {again}",
+    )
 
 
 def _correct(case: Case, found: Finding, verdict: Verdict) -> None:

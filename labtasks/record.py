@@ -184,7 +184,7 @@ def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
             f"# doit test: needs script = {shlex.quote(begin.test)} in lab.toml's [test]"
         )
     for culprit in culprits[:1]:
-        above = hunt.parents.get(culprit, ())
+        above = hunt.above(culprit)
         commands += [f"doit test:{c[:12]}:{begin.vm}" for c in (culprit, *above)]
         commands.append(f"doit explain kernel:{culprit[:12]}")
         commands.append(f"git -C {hunt.lab.repository.git_dir} show {culprit[:12]}")

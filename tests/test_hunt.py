@@ -74,7 +74,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     subprocess.run(["git", "init", "-q", str(repo)], check=True, env=environment())
     for number in range(COMMITS):
-        git("commit", "-q", "--allow-empty", "-m", f"change {number}")
+        (repo / ("odd" if number % 2 else "even")).write_text(f"{number}\n")
+        git("add", ".")
+        git("commit", "-q", "-m", f"change {number}")
     ids = git("rev-list", "--reverse", "HEAD").split()
     assert main.main(["init", str(tmp_path / "lab"), "--repository", str(repo)]) == 0
     lab = load(tmp_path / "lab")
@@ -92,9 +94,13 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         if not journal.events:
             fixed = settings.pop("fixed", False)
             options = {"ends": "believed"} if settings.pop("believed", False) else {}
+            paths = settings.pop("paths", ())
             journal.add(
-                Start(goods=(ids[0],), bad=ids[-1], vm="test", fixed=fixed, options=options)
-            )
+                Start(
+                    goods=(ids[0],), bad=ids[-1], vm="test", fixed=fixed, options=options,
+                    paths=paths,
+                )
+            )  # fmt: skip
         decider = Decider(terms=journal.state.begun().terms, repeats=settings.pop("repeats", 1))
         found = Hunt(
             lab=lab, store=Store(lab.cache), journal=journal, prober=table, decider=decider,
@@ -151,6 +157,29 @@ def test_the_proof_finds_out_that_an_end_was_not_to_be_believed(make):
     hunt, _, _ = make(lambda _number, _world: Outcome.GOOD, believed=True)
     with pytest.raises(UserError, match="is not bad"):
         hunt.run()
+
+
+def test_a_culprit_among_paths_is_proved_with_its_parent_in_git(make):
+    hunt, _, ids = make(from_number(8), paths=("even",))
+    state = hunt.run()
+    assert state.culprit.commits == (ids[8],)
+    assert [p.commit for p in state.proofs] == [ids[8], ids[7]]
+    tests = [line for line in record._commands(hunt, (ids[8],)) if "test:" in line]
+    assert tests == [f"doit test:{ids[n][:12]}:test" for n in (8, 7)]
+
+
+@pytest.mark.parametrize(
+    ("parent", "said"),
+    [(Outcome.BAD, "not among these paths: .* is bad, too"), (Outcome.UNTESTABLE, "be tested")],
+)
+def test_a_culprit_outside_the_paths_is_not_named_among_them(make, parent, said):
+    hunt, _, ids = make(
+        lambda n, world: parent if n == 7 else from_number(8)(n, world), paths=("even",)
+    )
+    with pytest.raises(UserError, match=said) as refused:
+        hunt.run()
+    assert ids[7][:12] in str(refused.value)
+    assert ids[7] not in {told.commit for told in hunt.state.told}
 
 
 def test_a_culprit_in_the_world_is_found_without_the_pin(make):
