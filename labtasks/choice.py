@@ -153,3 +153,13 @@ def after(
     """What will be next if `commit`, one in question, turns out good, and if bad."""
     good, bad = (search.tell(commit, verdict) for verdict in (Verdict.GOOD, Verdict.BAD))
     return choose(good, cost, prior), choose(bad, cost, prior)
+
+
+def prepared(
+    search: Search, best: Choice, cost: Callable[[CommitId], float] = lambda _commit: 1.0
+) -> list[Choice]:
+    """What may be next after `best`, the likelier first; of two about as likely, the cheaper."""
+    good, bad = after(search, best.root, cost)
+    ways = [(round(1 - best.odds, 1), good), (round(best.odds, 1), bad)]
+    some = [(chance, one) for chance, one in ways if one]
+    return [one for _, one in sorted(some, key=lambda way: (-way[0], way[1].seconds))]

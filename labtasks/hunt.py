@@ -155,7 +155,7 @@ class Hunt(Case):
                 break
             why = self._why(search, best)
             if self.ahead and knew:
-                self._beside = list(self._next_ones(search, best.root))
+                self._beside = list(self._next_ones(search, best))
                 self.view.build_ahead(self._beside)
                 self.ahead.prepare((), now=self.about[best.commit])
             self.outlook(search, best.seconds)
@@ -212,10 +212,10 @@ class Hunt(Case):
             self._prices[commit] = price
         return self._prices[commit]
 
-    def _next_ones(self, search: Search, root: CommitId) -> Iterator[Commit]:
+    def _next_ones(self, search: Search, best: choice.Choice) -> Iterator[Commit]:
         """What will be tested after this one, the likelier first."""
-        for one in choice.after(search, root, self._price):
-            if one and one.seconds > self.forecast.test_seconds + _WORTH:
+        for one in choice.prepared(search, best, self._price):
+            if one.seconds > self.forecast.test_seconds + _WORTH:
                 yield self.about[one.commit]
 
     def _settled(self, culprit: Culprit) -> bool:

@@ -9,7 +9,7 @@ import re
 import pytest
 from histories import Case, History, git, imported, name, number, random_case
 
-from labtasks.choice import PRICED, SHARE, Choice, after, choose
+from labtasks.choice import PRICED, SHARE, Choice, after, choose, prepared
 from labtasks.error import UserError
 from labtasks.git import CommitId, Repository
 from labtasks.graph import graph
@@ -394,3 +394,20 @@ def test_both_ways_are_known_before_the_verdict():
     assert good == choose(search.tell(name(50), GOOD))
     assert bad == choose(search.tell(name(50), BAD))
     assert after(line(2), name(1)) == (None, None)
+
+
+def test_the_likelier_next_one_is_prepared_first_then_the_cheaper():
+    search = line(100)
+
+    def order(commit: int, odds: float, dear: int = 0) -> list[int]:
+        best = Choice(commit=name(commit), root=name(commit), bits=1.0, odds=odds)
+        ways = prepared(search, best, lambda one: 9.0 if (number(one) > commit) == dear else 1.0)
+        return [number(one.commit) for one in ways]
+
+    older, newer = sorted(order(50, 0.5))
+    assert older < 50 < newer
+    assert order(50, 0.3) == order(50, 0.3, dear=1) == [newer, older]
+    assert order(50, 0.7) == order(50, 0.7, dear=1) == [older, newer]
+    assert order(50, 0.5, dear=1) == order(50, 0.51, dear=1) == [older, newer]
+    assert order(50, 0.5) == [newer, older]
+    assert prepared(line(2), Choice(commit=name(1), root=name(1), bits=1.0, odds=0.5)) == []
