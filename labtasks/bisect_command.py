@@ -201,7 +201,7 @@ def _replay(session: Session, journal: Journal, path: Path, options: Any) -> Non
 
 
 def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str]) -> int:
-    from labtasks import objection  # noqa: PLC0415
+    from labtasks import bisect_status, objection  # noqa: PLC0415
 
     begin = journal.state.begun()
     verdict = begin.terms.verdict(word)
@@ -213,6 +213,7 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
         objection.to_verdict(session.lab, journal.events, told)
         journal.add(told)
         say(f"{commit.short} is {word}, said by hand")
+    bisect_status.say_next(session.lab, journal.state)
     return Code.DONE
 
 

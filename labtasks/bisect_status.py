@@ -5,10 +5,11 @@ Knows a journal's state, and nothing of how it goes on.
 
 from __future__ import annotations
 
-from labtasks import gitlog, outlook, prospect, search
+from labtasks import choice, gitlog, graph, outlook, prospect, search
 from labtasks.error import Code, say
 from labtasks.lab import Lab
 from labtasks.progress import State
+from labtasks.series import Decider
 from labtasks.store import Store
 
 
@@ -30,9 +31,11 @@ def status(lab: Lab, store: Store, found: State) -> int:
     if found.end:
         say(f"ended: {found.end.reason}")
     if not found.culprit:
-        say("no culprit" if found.end else "no culprit yet: `doit bisect` goes on")
-        if not found.end:
+        if found.end:
+            say("no culprit")
+        else:
             _say_prospect(store, found)
+            say_next(lab, found)
         return Code.NO
     names = lab.repository.about(found.culprit.commits)
     for commit in found.culprit.commits:
@@ -45,9 +48,35 @@ def status(lab: Lab, store: Store, found: State) -> int:
     return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
 
 
+def say_next(lab: Lab, found: State) -> None:
+    """Say which commit splits best what is left, for those who test by hand; the culprit, where
+    nothing is left. Builds have no say in it: what `doit bisect` takes next may be cheaper.
+    """
+    begin, repository = found.begun(), lab.repository
+    parents = repository.between(
+        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
+    )
+    looked = Decider.of(begin).search(found, graph.graph(parents))
+    best = choice.choose(looked)
+    if best:
+        subject = repository.about([best.commit])[best.commit].subject
+        say("no culprit yet: `doit bisect` goes on")
+        say(f"{looked.remaining} left; next: {best.commit} {subject}")
+        return
+    names = repository.about(looked.culprits())
+    for commit in looked.culprits():
+        say(f"culprit: {commit} {names[commit].subject}")
+    if len(names) > 1:
+        say("skipped commits leave these in question; any of them may be it")
+    say("not proved yet: `doit bisect` goes on")
+
+
 def _say_prospect(store: Store, found: State) -> None:
-    """What is to come, as far as the journal and the store tell."""
-    remaining = prospect.left(found)
+    """What is to come, as far as the journal and the store tell; nothing after a person's word,
+    which is not counted there.
+    """
+    counted = found.told and "remaining" in found.told[-1].facts
+    remaining = prospect.left(found) if counted else 0
     if remaining:
         clean = outlook.clean_seconds(store, worlds=prospect.own_worlds(found))
         time = prospect.seconds(found, clean=clean, prove=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from conftest import doit
 from labtasks import bisect_command, bisect_status, journal, main, objection
 from labtasks.error import UserError
 from labtasks.git import CommitId
+from labtasks.journal import Journal
 from labtasks.lab import load
 from labtasks.progress import Culprit, Start, Told, state
 from labtasks.search import Verdict
@@ -76,6 +78,28 @@ def test_a_log_ends_with_the_culprit_as_gits_does(lab):
     assert "first bad" not in bisect_status.git_log(load(lab), state(events))
     log = bisect_status.git_log(load(lab), state([*events, Culprit(commits=(found.id,))]))
     assert log.splitlines()[-1] == f"# first bad commit: [{found.id}] {found.subject}"
+
+
+def test_verdicts_by_hand_say_what_is_next_and_in_the_end_the_culprit(lab):
+    found = load(lab)
+    with Journal(found.cache / "bisect" / "journal") as journal:
+        journal.add(ends(lab, vm="test"))
+    said = doit(lab, "bisect", "good", "bad~5")
+    lefts = []
+    while following := re.search(
+        r"^(\d+) left; next: ([0-9a-f]{40}) (.+)$", said.stdout, re.MULTILINE
+    ):
+        assert following[0] in doit(lab, "bisect", "--status").stdout.splitlines()
+        assert found.repository.commit(following[2]).subject == following[3]
+        lefts.append(int(following[1]))
+        assert lefts == sorted(set(lefts), reverse=True)
+        said = doit(lab, "bisect", "good", following[2])
+    assert len(lefts) > 1, said.stderr
+    bad = found.repository.commit("bad")
+    culprit = [f"culprit: {bad.id} {bad.subject}", "not proved yet: `doit bisect` goes on"]
+    assert said.stdout.splitlines()[-2:] == culprit
+    status = doit(lab, "bisect", "--status")
+    assert (status.returncode, status.stdout.splitlines()[-2:]) == (1, culprit)
 
 
 @pytest.mark.parametrize("words", [("",), ("run", ""), ("gc", ""), ("verdict", ""), ("ssh", "")])
