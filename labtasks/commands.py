@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labtasks import config, lab, tasks
-from labtasks.error import Code, LabError, UserError, given_space, say
+from labtasks.error import STOP, Code, LabError, UserError, given_space, say
 from labtasks.key import Wanted
 from labtasks.kinds import KINDS
 from labtasks.lab import Lab
@@ -174,7 +174,7 @@ class Verdict(LabCommand):
     doc_purpose = "build, boot and judge one commit; ends with git bisect's exit codes"
     doc_usage = "REF [VM]"
     doc_description = "0: good, 1: bad, 125: cannot be tested, 128 and above: stop."
-    refused = Code.STOP
+    refused = STOP
 
     def execute(self, _options: Any, words: list[str]) -> int:
         """Doit's hook."""
@@ -199,6 +199,6 @@ class Verdict(LabCommand):
             return git_code(Outcome.ABORTED)
         except Exception:  # noqa: BLE001 (doit's status for a defect would be a bad commit to git)
             traceback.print_exc()
-            return Code.STOP
+            return STOP
         say(f"{found.commit.short}: {found.outcome}: {found.reason}")
         return git_code(found.outcome)

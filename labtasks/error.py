@@ -25,10 +25,11 @@ class Code(enum.IntEnum):
     """The answer is no, or a task failed."""
     REFUSED = 3
     """The question was wrong, or nothing could begin. (2 is doit's for a defect.)"""
-    STOP = 128
-    """`doit verdict` alone, for whatever is no verdict: below 128 git would read a bad commit."""
     INTERRUPTED = 130
 
+
+STOP = 128
+"""`doit verdict` alone, for whatever is no verdict: below 128 git would read a bad commit."""
 
 INTERRUPTED = "\ninterrupted: what was under way is gone, what was sealed stays\n"
 """What a person is told who pressed Ctrl-C."""

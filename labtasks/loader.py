@@ -18,7 +18,7 @@ from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
 
 from labtasks import config, kinds, lab, signals, tasks
-from labtasks.error import INTERRUPTED, Code, LabError, UserError, given_space
+from labtasks.error import INTERRUPTED, STOP, Code, LabError, UserError, given_space
 from labtasks.store import Store
 
 _HELP = {
@@ -89,7 +89,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
             sys.stderr.write(
                 "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"
             )
-            raise SystemExit(Code.STOP if "verdict" in sys.argv[1:] else Code.REFUSED)
+            raise SystemExit(STOP if "verdict" in sys.argv[1:] else Code.REFUSED)
 
     def setup(self, opt_values: Any) -> None:
         """Doit's hook, before dodo.py is read."""
