@@ -32,7 +32,7 @@ from labtasks import (
 )
 from labtasks.builder import Trees, Workspace
 from labtasks.candidate import Candidate
-from labtasks.error import BuildError, UserError, printable, say
+from labtasks.error import BuildError, printable, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry
@@ -201,7 +201,7 @@ class Attempt:
 
     def seal(self, built: Built, decision: Decision) -> Manifest:
         """Publish what was built. What it read outside its declared inputs joins its key. Raises
-        UserError where it left none of its outputs.
+        BuildError where it left none of its outputs.
         """
         want, lab = self.want, self.lab
         part = lab.recipe.parts[want.kind]
@@ -264,10 +264,11 @@ def _notes(built: Built, new: list[str]) -> Iterator[str]:
 def _refuse_nothing(want: Wanted, built: Built, part: Part) -> None:
     """Declared outputs that match no file have one digest, whatever was built: one commit would
     get another's installation, and its verdict. A part that declares none may leave nothing.
+    Raises BuildError, for a bisect to go past such a commit.
     """
     wanted = globs.matcher(part.outputs, part.volatile)
     if part.outputs != Part(steps=()).outputs and not any(map(wanted, built.files)):
-        raise UserError(
+        raise BuildError(
             f"{want.name}: no file is an output: {' '.join(part.outputs)}",
             hint=f"outputs in [{want.kind}] of the recipe are globs below {{obj}}; the log is "
             f"{built.log}",
