@@ -171,8 +171,9 @@ def test_the_shell_of_the_person_does_not_count(make_lab):
     """No variable of the person's environment reaches a step."""
     lab = make_lab()
     lab.recipe(
-        ("make -j{jobs} -f bin/Makefile {trim}", "env | sort; mkdir -p {obj}/world; : >{obj}/world/made; umask"),
-    )
+        ("make -j{jobs} -f bin/Makefile {trim}",
+         "env | sort; mkdir -p {obj}/world; : >{obj}/world/made; umask"),
+    )  # fmt: skip
     lab.doit("world:base", env={"CFLAGS": "-DSURPRISE", "MAKEFLAGS": "-k", "SURPRISE": "1"})
     log = lab.logs("world")[0].read_text()
     assert "SURPRISE" not in log
