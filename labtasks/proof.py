@@ -1,6 +1,8 @@
-"""A culprit and its parents built clean, each on its own world, and booted anew: how a bisect ends.
+"""A culprit's and its parents' kernels built clean, each on its own world, and booted anew: how a
+bisect ends.
 
-Whatever was incremental, pinned or derived is left out, so that nothing reused can have decided.
+No incremental kernel, pinned world or inherited verdict can then have decided. A world is made as
+any other, incrementally where that holds, and clean where it is what changed.
 Knows nothing of how the culprit was found.
 """
 
