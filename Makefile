@@ -4,7 +4,7 @@
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo check lint types test coverage bench docs clean
+.PHONY: demo check nightly lint types test coverage bench docs clean
 
 demo:
 	@sh .ci/setup demo
@@ -13,6 +13,11 @@ demo:
 check:
 	@sh .ci/setup check
 	@$(MAKE) lint types test
+
+# besides, what takes a quarter of an hour or more: a day in build VMs, a bisect of Linux
+nightly:
+	@sh .ci/setup check
+	LABTASKS_LONG=1 $(BIN)/pytest -n 2 --dist worksteal -rs
 
 lint:
 	$(BIN)/ruff check .
