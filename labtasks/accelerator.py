@@ -2,7 +2,8 @@
 
 `/dev/kvm` can exist, open and accept a machine whose guest then hangs in its first instructions.
 So a guest of a few instructions is started: it prints a word and switches itself off, or the
-accelerator does not work. The answer is remembered per host, in the user's own cache.
+accelerator does not work; nor if it takes longer than emulation would: there a kernel never gets
+through its boot. The answer is remembered per host, in the user's own cache.
 Knows nothing of labs or their machines.
 """
 
@@ -12,7 +13,7 @@ import os
 import platform
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, cast
@@ -22,10 +23,15 @@ from labtasks.qemu import Arch
 
 Accelerator = Literal["kvm", "hvf", "tcg"]
 
-_MEMORY = "accelerator.json"
+_MEMORY = "accelerators.json"
 _WORD = b"alive"
 _SECONDS = 2.0
 """How long the guest may take; it needs 0.3 s, most of them the firmware's."""
+
+_SLOWER = 2.0
+"""How many times the seconds of an emulated guest an accelerated one may take. Nearly all are
+QEMU's own and the firmware's, so a sound one takes about as long, and a doubtful one 5 times that.
+"""
 
 _DOUBTFUL = 24 * 3600.0
 """Seconds after which a refusal is proved again: the host may only have been busy."""
@@ -100,6 +106,18 @@ def prove(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
     return Proof(accelerator=accelerator, works=works, seconds=seconds, said=said)
 
 
+def useful(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
+    """`prove`, with a "no" also where the guest answers much later than an emulated one does."""
+    proof = prove(binary, arch, accelerator)
+    if not proof.works:
+        return proof
+    emulated = prove(binary, arch, "tcg")
+    if not emulated.works or proof.seconds <= _SLOWER * emulated.seconds:
+        return proof
+    slow = f"a guest answers after {proof.seconds:.1f} s, emulated after {emulated.seconds:.1f} s"
+    return replace(proof, works=False, said=slow)
+
+
 def host_arch() -> str:
     """The processor of this machine, as qemu.Arch has it."""
     name = platform.machine()
@@ -130,7 +148,7 @@ def find(arch: Arch) -> Accelerator:
     entry = known.get(binary)
     if isinstance(entry, dict) and entry.get("about") == about and _still_true(entry):
         return cast("Accelerator", entry["accelerator"])
-    proof = prove(binary, arch, wanted)
+    proof = useful(binary, arch, wanted)
     found: Accelerator = wanted if proof.works else "tcg"
     entry = {
         "about": about, "accelerator": found, "version": version(arch), "when": time.time(),

@@ -122,3 +122,15 @@ def _children() -> tuple[int, int]:
 
 def _native() -> Arch:
     return "aarch64" if accelerator.host_arch() == "aarch64" else "amd64"
+
+
+@pytest.mark.parametrize(("seconds", "works"), [(0.2, True), (0.5, True), (1.8, False)])
+def test_one_that_is_slower_than_emulation_is_none(monkeypatch, seconds, works):
+    def prove(_binary, _arch, which):
+        took = 0.3 if which == "tcg" else seconds
+        return accelerator.Proof(accelerator=which, works=True, seconds=took)
+
+    monkeypatch.setattr(accelerator, "prove", prove)
+    found = accelerator.useful("qemu", "amd64", "kvm")
+    assert found.works is works
+    assert bool(found.said) is not works
