@@ -28,10 +28,11 @@ _WORD = b"alive"
 _SECONDS = 2.0
 """How long the guest may take; it needs 0.3 s, most of them the firmware's."""
 
-_SLOWER = 2.0
-"""How many times the seconds of an emulated guest an accelerated one may take. Nearly all are
-QEMU's own and the firmware's, so a sound one takes about as long, and a doubtful one 5 times that.
-"""
+_QUICK = 0.5
+"""Seconds within which an answer leaves no doubt: most of them are QEMU's own and the firmware's."""
+
+_SLOWER = 3.0
+"""How many times the seconds of an emulated guest one that was not so quick may have taken."""
 
 _DOUBTFUL = 24 * 3600.0
 """Seconds after which a refusal is proved again: the host may only have been busy."""
@@ -109,7 +110,7 @@ def prove(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
 def useful(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
     """`prove`, with a "no" also where the guest answers much later than an emulated one does."""
     proof = prove(binary, arch, accelerator)
-    if not proof.works:
+    if not proof.works or proof.seconds <= _QUICK:
         return proof
     emulated = prove(binary, arch, "tcg")
     if not emulated.works or proof.seconds <= _SLOWER * emulated.seconds:
