@@ -29,7 +29,7 @@ _SECONDS = 2.0
 """How long the guest may take; it needs 0.3 s, most of them the firmware's."""
 
 _QUICK = 0.5
-"""Seconds within which an answer leaves no doubt: most of them are QEMU's own and the firmware's."""
+"""Seconds within which an answer leaves no doubt; most are QEMU's own and the firmware's."""
 
 _SLOWER = 3.0
 """How many times the seconds of an emulated guest one that was not so quick may have taken."""

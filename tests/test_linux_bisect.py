@@ -78,8 +78,6 @@ def test_a_regression_of_linux_is_named_and_proved(lab: Path) -> None:
         ("parent", "good", True),
     ]
     assert report["folded"] >= len(KINDS["idle"])
-    steps = {step["subject"]: step["verdict"] for step in report["steps"]}
-    assert not [subject for subject in steps if subject.startswith("idle: ")]
     assert doit(lab, "bisect", "--reset").code == 0
     doit(lab, "bisect", *ends)
     report = json.loads((lab / "cache" / "bisect" / "report.json").read_text())
