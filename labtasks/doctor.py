@@ -139,7 +139,7 @@ def _boots(lab: Lab) -> Iterator[Finding]:
 def _accelerated(arch: qemu.Arch) -> str:
     found = accelerator.find(arch)
     if found == "tcg" and os.path.exists("/dev/kvm"):  # noqa: PTH110 (no Path needed)
-        return "tcg: /dev/kvm is here, and a guest under it does not answer"
+        return "tcg: /dev/kvm is here, and a guest under it does not answer in time"
     return found
 
 

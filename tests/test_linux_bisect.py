@@ -7,6 +7,7 @@ is not, documentation, another architecture, a userland, headers, and a commit t
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 from pathlib import Path
@@ -78,6 +79,11 @@ def test_a_regression_of_linux_is_named_and_proved(lab: Path) -> None:
         ("parent", "good", True),
     ]
     assert report["folded"] >= len(KINDS["idle"])
+    for node in report["nodes"]:  # an end is tested whatever it is
+        if node["subject"].startswith("idle: ") and node["step"] is None:
+            assert node["state"] == "folded", node
+    classes = len(report["nodes"]) - report["folded"]
+    assert len(report["steps"]) <= 2 + math.ceil(math.log2(classes)) + 1  # one may not build
     assert doit(lab, "bisect", "--reset").code == 0
     doit(lab, "bisect", *ends)
     report = json.loads((lab / "cache" / "bisect" / "report.json").read_text())
