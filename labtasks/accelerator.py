@@ -2,8 +2,8 @@
 
 `/dev/kvm` can exist, open and accept a machine whose guest then hangs in its first instructions.
 So a guest of a few instructions is started: it prints a word and switches itself off, or the
-accelerator does not work; nor if it takes much longer than emulation does: kernels never get through
-their boot there. The answer is remembered per host, in the user's own cache.
+accelerator does not work. One that takes much longer than emulation is none either: kernels never
+get through their boot there. The answer is remembered per host, in the user's own cache.
 Knows nothing of labs or their machines.
 """
 
