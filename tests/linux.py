@@ -63,7 +63,7 @@ def bounded(lab: Path, words: tuple[str, ...], limit: float) -> Said | None:
             code: int | None = child.wait(limit)
         except subprocess.TimeoutExpired:
             code = None
-            show = ["ps", "-N", "--ppid", "2", "--forest", "-o", "pid,ppid,stat,wchan:20,etime,comm"]
+            show = ["ps", "-N", "--ppid", "2", "--forest", "-o", "pid,stat,wchan:20,etime,comm"]
             others = subprocess.run(show, capture_output=True, text=True, check=False).stdout
             child.send_signal(signal.SIGABRT)
             child.wait()
