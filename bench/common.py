@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from labtasks import init
 from labtasks import lab as labs
-from labtasks import main
 
 DOIT = (sys.executable, "-m", "doit")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -68,7 +68,7 @@ def lab(directory: Path, text: str) -> Path:
     directory.mkdir(parents=True)
     shutil.copy(PROJECT / "labtasks" / "dodo.py", directory / "dodo.py")
     (directory / "lab.toml").write_text(text)
-    (directory / "doit.cfg").write_text(main.DOIT_CFG)
+    (directory / "doit.cfg").write_text(init.DOIT_CFG)
     return directory
 
 

@@ -56,7 +56,8 @@ Commands
     objection                            what is refused before its journal is written
     care survey gc room remains          what the cache holds, and may hold
     checkup doctor                       whether all is well: in a machine, here
-    main completion reference            `labtasks`; what a shell offers; lab.toml's page
+    main init outfit                     `labtasks`; a lab is made, and with it its machines
+    completion reference                 what a shell offers; lab.toml's page
     eitri                                several builds in sequence
     muninn transparent witness passing   any command undisturbed
     news notify apprised                 what is told at its end, to whom, by what channel

@@ -182,7 +182,7 @@ class Lab:
         path = find(self.settings.recipe, self.directory)
         written = load_recipe(path)
         if self._installs_through():
-            written = on_disk(written, path)
+            written = on_disk(written, path, self.vm(self.settings.install.through).system)
         return bind(
             written,
             path=path,

@@ -64,8 +64,7 @@ class Answer:
 
 def which(command: str, *, package: str = "", path: str | None = None) -> str:
     """The full path of a command. Raises UserError that names the package that has it."""
-    everywhere = f"{os.environ.get('PATH', '')}:{PATH}"  # a user's own often lacks /sbin
-    found = shutil.which(command, path=path or everywhere)
+    found = shutil.which(command, path=path or _everywhere())
     if found:
         return found
     package = package or PACKAGES.get(command, "")
@@ -73,6 +72,22 @@ def which(command: str, *, package: str = "", path: str | None = None) -> str:
         f"the command {command!r} is missing",
         hint=f"on Debian: apt-get install {package}" if package else "install it, or mend PATH",
     )
+
+
+def all_there(*commands: str) -> None:
+    """Raises one UserError that names all of these that are missing, and their packages."""
+    missing = [one for one in commands if not shutil.which(one, path=_everywhere())]
+    if missing:
+        packages = sorted({PACKAGES.get(one, one) for one in missing})
+        raise UserError(
+            f"missing: {', '.join(missing)}",
+            hint=f"on Debian: apt-get install --no-install-recommends {' '.join(packages)}",
+        )
+
+
+def _everywhere() -> str:
+    """PATH, and what a user's own often lacks: /sbin."""
+    return f"{os.environ.get('PATH', '')}:{PATH}"
 
 
 def query(

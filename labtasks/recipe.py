@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -93,10 +94,12 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How world and kernel are installed onto the disk of a base root, mounted at `{dest}` in a
-    machine that a lab installs through, and what boots that disk. Other files of the machine's, for
-    instance a kernel that QEMU loads, are what steps put into `{out}`.
+    machine that a lab installs through, and what boots that disk. Other files of the machine's,
+    for instance a kernel that QEMU loads, are what steps put into `{out}`. `system` is what that
+    machine must run, where not any will do.
     """
 
+    system: Literal["", "Linux", "FreeBSD"] = ""
     install: Part
     machine: Guest
 
@@ -205,12 +208,20 @@ def _check_below(
             )
 
 
-def on_disk(recipe: Recipe, path: Path) -> Recipe:
-    """The same recipe, installing onto a disk through a machine. Raises UserError."""
+def on_disk(recipe: Recipe, path: Path, system: str) -> Recipe:
+    """The same recipe, installing onto a disk through a machine that runs `system`. Raises
+    UserError.
+    """
     if recipe.disk is None:
         raise UserError(
             f"recipe {path.stem} has no [disk]: it does not install through a machine",
             hint="docs/recipes.md says how; or no `through` in [install]",
+        )
+    if recipe.disk.system not in ("", system):
+        wanted = recipe.disk.system
+        raise UserError(
+            f"recipe {path.stem} installs through a {wanted} machine, not a {system} one",
+            hint="another `through` in [install], or none",
         )
     return msgspec.structs.replace(
         recipe, root=None, install=recipe.disk.install, machine=recipe.disk.machine

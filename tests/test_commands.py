@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from conftest import ROOT, doit, environment
 
-from labtasks import main
+from labtasks import config, main
 from labtasks.settings import Settings
 
 LINUX = ("--recipe", "linux", "--repository", "demo")
@@ -40,14 +40,14 @@ def test_the_defaults_it_shows_are_the_defaults(tmp_path):
     """Every commented setting can be uncommented as it stands, and changes nothing."""
     assert main.main(["init", str(tmp_path / "lab"), *LINUX]) == 0
     path = tmp_path / "lab" / "lab.toml"
-    plain = main.recipe.config.read(path, Settings)
+    plain = config.read(path, Settings)
     lines = path.read_text().splitlines()
     path.write_text(
         "\n".join(
             line.removeprefix("# ") if re.match(r"# \w+ = ", line) else line for line in lines
         )
     )
-    full = main.recipe.config.read(path, Settings)
+    full = config.read(path, Settings)
     assert msgspec.structs.replace(full, options={}) == plain
 
 
