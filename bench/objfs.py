@@ -111,7 +111,9 @@ def _sources(where: Path, content: str) -> Path:
 
 
 def _vm(disk: Path) -> str:
-    return f'builder = "vm:build"\ntracer = "depend"\n{image.settings(disk.resolve())}'
+    disk = disk.resolve().with_name(f"{disk.name.removesuffix('.img')}.img")
+    machine = image.settings("build", disk, memory=2048)
+    return f'builder = "vm:build"\ntracer = "depend"\n{machine}'
 
 
 def _step(name: str, here: Path, repository: Path, ref: str, path: str) -> None:

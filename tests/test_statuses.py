@@ -78,6 +78,8 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("statuses") / "lab"
     assert main.main(["init", str(directory)]) == 0
     (directory / "lab.toml").unlink()
+    with (directory / "dodo.py").open("a") as file:
+        file.write("\n# somebody's own\n")
     return directory
 
 

@@ -323,7 +323,7 @@ def test_a_kernel_beside_the_image_is_taken(lab: Lab) -> None:
     for setting in ("kernel", "initrd", "firmware"):
         other = msgspec.structs.replace(described, **{setting: "mine"})
         assert vm_files.with_kernel(other, lab.lab) == other
-    assert "kernel" not in image.settings(lab.folder / "disk")
+    assert "kernel" not in image.settings("build", lab.folder / "disk.img")
 
 
 def test_one_that_cannot_be_reached_is_started_once_more(lab: Lab) -> None:
