@@ -14,7 +14,7 @@ A ref becomes a commit, and a commit a key
     events session                       a recipe's console, and its shell
     addressee machine remote             lab.toml's tables of who is told, and of machines
     git git_objects demo                 names to commits, trees to differences; a demo
-    binding lab                          the recipe filled in; what every later room is given
+    tools binding lab                    the recipe filled in; what every later room is given
     identity guest_tools widened         what builds, and what builds were seen to read besides
     base key                             what decides an artifact, hashed or explained
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks import config, events, process, session
+from labtasks import config, events, process, session, tools
 from labtasks.error import UserError
 from labtasks.recipe import KINDS, Abi, Guest, Part, Recipe, Version
+from labtasks.tools import Tool
 
 JOBS = "{jobs}"
 """Stays in bound texts: how many jobs run is no part of a key."""
@@ -60,7 +61,7 @@ class Bound:
     name: str
     parts: Mapping[str, Part]
     identity: tuple[str, ...]
-    tools: Mapping[str, str]
+    tools: Mapping[str, Tool]
     env: Mapping[str, str]
     files: Mapping[str, str]
     errors: tuple[str, ...]
@@ -106,7 +107,8 @@ def bind(
     """
     names = {name: f"{{{name}}}" for name in LATE}
     names |= {"src": places.src, "obj": places.obj, "files": places.files}
-    names |= _chosen(recipe, path, settings)
+    options = dict(_chosen(recipe, path, settings))
+    names |= options
     for name, text in recipe.host.get(system, {}).items():
         names[name] = fill(text, names, path)
     it = _Filler(names=names, path=path)
@@ -114,7 +116,7 @@ def bind(
         name=path.stem,
         parts={k: it.part(found) for k in KINDS if (found := getattr(recipe, k)) is not None},
         identity=it.texts(recipe.identity),
-        tools={it.text(k): v for k, v in recipe.tools.items()},
+        tools=tools.needed(recipe, options=options, settings=settings, system=system, fill=it.text),
         env={k: it.text(v) for k, v in recipe.env.items()},
         files={**recipe.files, **files},
         errors=recipe.errors,

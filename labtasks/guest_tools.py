@@ -63,12 +63,12 @@ def learn(lab: Lab, ask: Callable[[str], str], *, anew: bool = False) -> bool:
             f"{_name(lab)} runs {system}, lab.toml says {lab.system}",
             hint=f'system = "{system}" in [{lab.settings.builder.replace(":", ".")}]',
         )
-    # the tools that a recipe names are Debian's packages: of a FreeBSD its own are taken
-    lacks = [one for one in missing if one] if system == "Linux" else []
+    lacks = [tools[one] for one in missing if one]
     if lacks:
+        remedies = dict.fromkeys(tool.remedy(system) for tool in lacks)
         raise UserError(
-            f"{_name(lab)} has no {lacks[0]!r}",
-            hint=f"install {' '.join(tools[one] for one in lacks)} there",
+            f"{_name(lab)} has no {lacks[0].command!r}{lacks[0].why}",
+            hint=f"there: {'; '.join(filter(None, remedies)) or 'install it'}",
         )
     answers = [(f"builder {one}", text.strip()) for one, text in zip(questions, said, strict=True)]
     found = Learned(about=about, answers=(("builder", release), *answers), tracer=tracer)

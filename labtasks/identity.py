@@ -7,11 +7,14 @@ else that an up-to-date run does, so the answers are kept. Knows nothing of keys
 from __future__ import annotations
 
 import platform
+import shutil
 from pathlib import Path
 
 from labtasks import guest_tools, memory, process
+from labtasks.error import UserError
 from labtasks.guest_tools import Answers
 from labtasks.lab import Lab
+from labtasks.tools import Tool
 
 
 def builder(lab: Lab) -> Answers:
@@ -60,13 +63,20 @@ def ask_again(lab: Lab) -> bool:
 
 
 def check_tools(lab: Lab) -> None:
-    """Every tool a recipe names is there. Raises UserError naming the first that is not."""
-    if platform.system() == "Linux" and not lab.abroad:
+    """Every tool is there that the recipe, or an option of it, names for this system. Raises
+    UserError naming the first that is not.
+    """
+    if not lab.abroad:
         for command in lab.recipe.tools:
             _which(lab, command)
 
 
 def _which(lab: Lab, command: str) -> str:
-    return process.which(
-        command, package=lab.recipe.tools.get(command, ""), path=lab.recipe.tool_path
+    found = shutil.which(command, path=lab.recipe.tool_path)
+    if found:
+        return found
+    tool = lab.recipe.tools.get(command, Tool(command=command))
+    raise UserError(
+        f"the command {command!r} is missing{tool.why}",
+        hint=tool.remedy(lab.system) or f"install it; looked for in {lab.recipe.tool_path}",
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from labtasks import accelerator, digest, image, locks, memory, process, qemu, recipe
 from labtasks.error import InfraError, say
 from labtasks.recipe import Recipe
+from labtasks.tools import package_on
 
 BASE = "root.img"
 """The root that is installed onto, in a lab's folder: empty but for what mke2fs makes."""
@@ -40,7 +41,8 @@ def ready(found: Recipe, path: Path) -> None:
 
 def image_of(found: Recipe, *, suite: str, mirror: str, packages: str) -> image.Wanted:
     """The machines' disk: with the tools that the recipe names, and more packages."""
-    named = (*found.tools.values(), packages.replace(",", " "))
+    tools_of = filter(None, (package_on(one, "Linux") for one in found.tools.values()))
+    named = (*tools_of, packages.replace(",", " "))
     return image.Wanted(suite=suite, size=IMAGE_SIZE, mirror=mirror, packages=" ".join(named))
 
 

@@ -62,12 +62,12 @@ class Answer:
         return (self.error.strip().splitlines() or [f"status {self.code}"])[-1]
 
 
-def which(command: str, *, package: str = "", path: str | None = None) -> str:
+def which(command: str, *, path: str | None = None) -> str:
     """The full path of a command. Raises UserError that names the package that has it."""
     found = shutil.which(command, path=path or _everywhere())
     if found:
         return found
-    package = package or PACKAGES.get(command, "")
+    package = PACKAGES.get(command, "")
     raise UserError(
         f"the command {command!r} is missing",
         hint=f"on Debian: apt-get install {package}" if package else "install it, or mend PATH",

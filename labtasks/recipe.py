@@ -24,12 +24,22 @@ INSTALLS = frozenset({"root", "install"})
 """Parts that install what others built: always from nothing, never on an earlier installation."""
 
 
+SYSTEMS = ("Linux", "FreeBSD", "Darwin")
+"""What may build, as `uname -s` says it."""
+
+Packages = str | dict[str, str]
+"""The package that has a command: Debian's, or each system's, which then needs the command."""
+
+
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What lab.toml may set. With `choices`, the value picks the text that is substituted."""
+    """What lab.toml may set. With `choices`, the value picks the text that is substituted. `tools`
+    are needed where that text is not empty.
+    """
 
     help: str
     default: str
     choices: dict[str, str] = {}
+    tools: dict[str, Packages] = {}
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +130,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     errors: tuple[str, ...] = ()
     options: dict[str, Option] = {}
     host: dict[str, dict[str, str]] = {}
-    tools: dict[str, str] = {}
+    tools: dict[str, Packages] = {}
     env: dict[str, str] = {}
     files: dict[str, str] = {}
     abi: Abi = Abi()
@@ -160,6 +170,7 @@ def load(path: Path) -> Recipe:
             _check_part(path, kind, part)
     _check_abi(path, recipe.abi)
     _check_patterns(path, recipe)
+    _check_systems(path, recipe)
     events.check(path, recipe.console)
     session.check(path, recipe.shell)
     return recipe
@@ -174,6 +185,22 @@ def _check_patterns(path: Path, recipe: Recipe) -> None:
             raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
         if pattern in version and not groups:
             raise UserError(f"{path}: {pattern!r} has no group", hint="group 1 is the version")
+
+
+def _check_systems(path: Path, recipe: Recipe) -> None:
+    lists: dict[str, dict[str, Packages]] = {"tools": recipe.tools}
+    lists |= {f"options.{name}.tools": option.tools for name, option in recipe.options.items()}
+    tables = {
+        f"[{table}] {command!r}": packages
+        for table, tools in lists.items()
+        for command, packages in tools.items()
+        if isinstance(packages, dict)
+    }
+    for where, names in (("[host]", list(recipe.host)), *tables.items()):
+        for name in names:
+            if name not in SYSTEMS:
+                hint = config.nearest(name, SYSTEMS)
+                raise UserError(f"{path}: {where}: no system is called {name!r}", hint=hint)
 
 
 def _check_part(path: Path, kind: str, part: Part) -> None:

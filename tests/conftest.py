@@ -479,6 +479,18 @@ def behind(where: Path, setup: str, *commands: str) -> tuple[str, list[int]]:
     return done.stdout, codes
 
 
+def path_without(folder: Path, *names: str) -> str:
+    """A PATH that has every command of this machine but some."""
+    there = folder / "bin"
+    there.mkdir()
+    for place in reversed(os.environ["PATH"].split(":")):
+        for tool in Path(place).glob("*") if Path(place).is_dir() else ():
+            if tool.name not in names:
+                (there / tool.name).unlink(missing_ok=True)
+                (there / tool.name).symlink_to(tool)
+    return str(there)
+
+
 def processes(word: str) -> list[int]:
     """Processes (zombies apart) that have `word` in their command line."""
     found = []

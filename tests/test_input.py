@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import Repo, environment
+from conftest import Repo, environment, path_without
 
 from labtasks.error import UserError
 from labtasks.lab import load
@@ -269,7 +269,7 @@ def test_strace_asked_for_and_missing(make_lab, tmp_path):
     """`tracer = "strace"` is a wish, and a machine without it says so."""
     lab = make_lab(tracer="none")
     lab.configure(tracer="strace")
-    path = _path_without(tmp_path, "strace")
+    path = path_without(tmp_path, "strace")
     text = (lab.directory / "tiny.toml").read_text()
     assert "[env]\n" in text
     lab.recipe(("[env]\n", f'[env]\nPATH = "{path}"\n'))
@@ -277,18 +277,3 @@ def test_strace_asked_for_and_missing(make_lab, tmp_path):
     assert said.code == 1
     assert said.lines("the command 'strace' is missing")
     assert "Traceback" not in said.text
-
-
-def _path_without(folder, *names):
-    """A PATH that has every command of this machine but some."""
-    import os  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
-
-    there = folder / "bin"
-    there.mkdir()
-    for place in reversed(os.environ["PATH"].split(":")):
-        for tool in Path(place).glob("*") if Path(place).is_dir() else ():
-            if tool.name not in names:
-                (there / tool.name).unlink(missing_ok=True)
-                (there / tool.name).symlink_to(tool)
-    return str(there)
