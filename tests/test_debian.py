@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Lab, Repo, Said, World, environment, programs, wait_for
+from debian import needed
 from servers import hook
 
 from labtasks import digest, main, plug, vm
@@ -41,15 +40,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if os.environ.get("LABTASKS_DEBIAN"):
         return Path(os.environ["LABTASKS_DEBIAN"])
-    if os.geteuid() != 0:
-        pytest.skip("only root makes a root disk")
-    for tool in ("mmdebstrap", "mke2fs", "qemu-system-x86_64", "ssh"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is missing")
-    try:
-        socket.create_connection(("deb.debian.org", 80), timeout=5).close()
-    except OSError as error:
-        pytest.skip(f"Debian's packages cannot be reached: {error}")
+    debian.needed()
     path = tmp_path_factory.mktemp("disk") / "debian"
     assert main.main(["image", "debian", str(path), "--size", "4G"]) == 0
     return path
