@@ -40,7 +40,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if os.environ.get("LABTASKS_DEBIAN"):
         return Path(os.environ["LABTASKS_DEBIAN"])
-    debian.needed()
+    needed()
     path = tmp_path_factory.mktemp("disk") / "debian"
     assert main.main(["image", "debian", str(path), "--size", "4G"]) == 0
     return path
