@@ -47,7 +47,8 @@ Which commit changed the verdict?
     gitlog progress journal prospect     what has been found so far, and how long it goes on
     probe outlook series                 one commit's verdict; what it will cost; when it is sure
     view case proof ahead hunt           a bisect: shown, written down, proved, built beside, driven
-    record spent report lanes picture page  told: for a terminal, a program, a browser
+    record spent savings                 what it took, from its journal; what spared work, and why
+    report summary lanes picture page    told: for a terminal, a program, a browser
 
 Commands
     kinds tasks loader dodo              doit's tasks

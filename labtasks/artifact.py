@@ -26,6 +26,7 @@ from labtasks.manifest import Manifest
 from labtasks.recipe import INSTALLS
 from labtasks.reuse import Decision
 from labtasks.store import Store
+from labtasks.words import about
 
 NEARLY_FULL = 0.5
 """Share of the jobs from which a step is announced as nearly a full build."""
@@ -206,7 +207,7 @@ def _announce(want: Wanted, decision: Decision) -> None:
         size = "nearly a full build: " if share > NEARLY_FULL else ""
         say(
             f"{want.name}: {size}about {min(decision.jobs, decision.jobs_total)} of "
-            f"{decision.jobs_total} jobs to run again, some {decision.seconds:.0f} s"
+            f"{decision.jobs_total} jobs to run again, some {about(decision.seconds)}"
         )
 
 

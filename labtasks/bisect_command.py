@@ -218,7 +218,7 @@ def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str])
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:
-    from labtasks import news, record, report  # noqa: PLC0415
+    from labtasks import news, record, summary  # noqa: PLC0415
 
     begin = journal.state.begun()
     if journal.state.end:
@@ -237,8 +237,8 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
             if hunt.ahead:
                 hunt.ahead.stop()
         found = record.write(hunt)
-        matters.append(report.text(found).splitlines()[0])
-    say(report.text(found))
+        matters.append(summary.text(found).splitlines()[0])
+    say(summary.text(found))
     say(f"the page is {journal.path.parent / 'report.html'}")
     return Code.DONE if len(found.culprits) == 1 else Code.NO
 
@@ -261,6 +261,7 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
         vm=begin.vm,
         request=request(session),
         world=_world(session, begin),
+        because=_whose(session, begin),
     )
     return Hunt(
         lab=lab,
@@ -280,6 +281,12 @@ def _world(session: Session, begin: Start) -> World:
     """The world that kernels are tried on: what the bisect began with, else the good end's."""
     chosen = begin.options.get("world") or session.lab.settings.world or begin.goods[0]
     return session.world_of(chosen)
+
+
+def _whose(session: Session, begin: Start) -> str:
+    """Why it is that world, for a person."""
+    chosen = begin.options.get("world") or session.lab.settings.world
+    return "as `world` asks" if chosen else "the good end's"
 
 
 def _built_as_begun(session: Session, begin: Start) -> Lab:

@@ -28,6 +28,8 @@ def status(lab: Lab, store: Store, found: State) -> int:
     for told in found.told:
         word = begin.terms.word(told.verdict)
         say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
+    if found.folded and found.folded.commits:
+        say(f"{len(found.folded.commits)} commits need no test: {found.folded.reason}")
     if found.end:
         say(f"ended: {found.end.reason}")
     if not found.culprit:

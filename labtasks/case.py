@@ -147,7 +147,7 @@ class Case:
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
         if found.kernel:
             self.forecast.learn(found.kernel)
-        if found.test_seconds and found.verdict:
+        if found.verdict:
             self.forecast.test_seconds = found.verdict.seconds
         return found
 
@@ -159,6 +159,10 @@ class Case:
         facts = {
             "why": why,
             "world": found.world,
+            "fit": found.fit,
+            "fit_why": found.fit_why,
+            "source": found.source,
+            "spared": found.spared,
             "rung": kernel.rung if kernel else "",
             "reused": kernel.why if kernel else "",
             "finished": f"{kernel.finished:.3f}" if kernel else "",
@@ -170,7 +174,8 @@ class Case:
         }
         word = self.begin.terms.word(verdict)
         took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""
-        how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else found.how
+        told_how = f"{found.how}: {found.spared}" if found.spared else found.how
+        how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else told_how
         took += "not tested" if found.build_seconds and how == "tested" else how
         say(f"  {word}: {found.reason} ({took})")
         self.journal.add(

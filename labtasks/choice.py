@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from labtasks import graph as commits
 from labtasks.git import CommitId
 from labtasks.search import Search, Verdict
+from labtasks.words import duration
 
 SHARE = 0.25
 """A commit may be chosen only when its smaller side is at least this part of the best split's."""
@@ -31,7 +32,8 @@ class Choice:
     """The next commit to test: `commit`, of the class named `root`, and why it was chosen.
 
     `bits` is what its verdict tells, `odds` the probability that it is bad, `seconds` the expected
-    cost, `testable` the probability that it can be tested at all.
+    cost, `testable` the probability that it can be tested at all. `instead` is what would tell
+    more, and was passed over for what it costs.
     """
 
     commit: CommitId
@@ -40,6 +42,7 @@ class Choice:
     odds: float
     seconds: float = 1.0
     testable: float = 1.0
+    instead: Choice | None = None
 
     @property
     def smaller(self) -> float:
@@ -50,6 +53,10 @@ class Choice:
     def rate(self) -> float:
         """Expected bits per second."""
         return self.bits * self.testable / self.seconds if self.seconds else math.inf
+
+    def told(self) -> str:
+        """What it tells and costs, for a person."""
+        return f"{self.bits:.2f} bits in {duration(self.seconds)}, {self.rate:.2g} bits/s"
 
 
 def choose(
@@ -73,7 +80,12 @@ def choose(
     ]
     # what lies beside an untestable commit often is untestable too; a known verdict is not
     away = [c for c in priced if not c.seconds or near.get(c.root) != 1]
-    return min(away or priced, key=lambda c: (-c.rate, -c.bits, c.root), default=None)
+    ranked = sorted(away or priced, key=lambda c: (-c.rate, -c.bits, c.root))
+    if not ranked:
+        return None
+    best, most = ranked[0], max(ranked, key=lambda c: c.bits * c.testable)
+    dearer = most.bits * most.testable > best.bits * best.testable
+    return replace(best, instead=most) if dearer else best
 
 
 def _cheapest(

@@ -20,7 +20,7 @@ from labtasks.flaky import Series
 from labtasks.git import Commit, CommitId
 from labtasks.graph import Graph
 from labtasks.key import World
-from labtasks.progress import Culprit, Proof, Start, State, Told
+from labtasks.progress import Culprit, Folded, Proof, Start, State, Told
 from labtasks.search import Search, Verdict
 
 _WORTH = 1.0
@@ -69,6 +69,11 @@ class Hunt(Case):
             say("bisect: the verdicts do not go with the commits that cannot matter: all count")
             return graph.graph(self.parents)
         return place
+
+    def as_folded(self) -> Graph:
+        """The same as the search has it, which was written down when it began."""
+        known = self.state.folded
+        return graph.graph(self.parents, known.commits) if known else self.folded()
 
     @property
     def _unfolded(self) -> bool:
@@ -119,6 +124,9 @@ class Hunt(Case):
             pinned = self.prober.world_for(self.about[told.commit])[0]
             if pinned:  # the rules had not asked for its own
                 self._unpin()
+        runs = max(1, told.fails + told.passes)
+        tested = float(told.facts.get("test_seconds", 0)) / runs
+        self.forecast.test_seconds = tested or self.forecast.test_seconds
         if world:
             own, repository = world == told.commit[:12], self.lab.repository
             base: World = "image" if world == "image" else None if own else repository.commit(world)
@@ -133,7 +141,8 @@ class Hunt(Case):
 
     def _unpin(self) -> None:
         """Each commit on its own world from here."""
-        self.prober = replace(self.prober, world=None)
+        why = "the bad end is not bad on the pinned one"
+        self.prober = replace(self.prober, world=None, because=why)
         if self.ahead:
             self.ahead.prober = self.prober
 
@@ -188,9 +197,17 @@ class Hunt(Case):
         return None
 
     def _announce(self, place: Graph) -> None:
-        total, classes = len(self.parents), len(place.parents)
-        idle = f", {total - classes} of which cannot matter" if total > classes else ""
-        say(f"bisect: {total} commits in question{idle}")
+        """Say how many commits count, and why others do not; write down which."""
+        idle = tuple(commit for commit, root in place.place.items() if root != commit)
+        before = self.state.folded
+        if idle != (before.commits if before else ()):
+            own = self.prober.world is None
+            why = self.forecast.why_idle(worlds=own) if idle else "verdicts spoke against folding"
+            self.journal.add(Folded(commits=idle, reason=why))
+        spared = f", {len(idle)} of which cannot matter" if idle else ""
+        say(f"bisect: {len(self.parents)} commits in question{spared}")
+        if idle and self.state.folded:
+            say(f"  {self.state.folded.reason}")
 
     def replayed(self, place: Graph) -> Search:
         """The search at this point, among some classes."""
@@ -198,9 +215,16 @@ class Hunt(Case):
 
     def _why(self, search: Search, best: choice.Choice) -> str:
         smaller = round(best.smaller * search.remaining)
-        return f"splits {search.remaining} into {smaller} and {search.remaining - smaller}" + (
-            f", expected to take {best.seconds:.0f} s" if best.seconds else ", and does not build"
-        )
+        split = f"splits {search.remaining} into {smaller} and {search.remaining - smaller}"
+        if not best.seconds:
+            return f"{split}, and is known not to build: that costs nothing"
+        if not self.forecast.knows:
+            return f"{split}; how long a build takes is not known yet"
+        why = f"{split}: {best.told()}"
+        if best.testable < 1:
+            why += f"; {best.testable:.0%} likely to be testable"
+        other = best.instead
+        return f"{why}; the best split, {other.commit[:12]}: {other.told()}" if other else why
 
     def _price(self, commit: CommitId) -> float:
         """Seconds until a commit's verdict, 0 when it is known."""

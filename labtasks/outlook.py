@@ -18,6 +18,9 @@ from labtasks.manifest import Manifest
 from labtasks.store import Store
 from labtasks.trace import Trace
 
+_NAMED = 2
+"""Builds that a reason names; the rest is counted."""
+
 
 def clean_seconds(store: Store, *, worlds: bool) -> float:
     """Seconds of a clean build of a kernel, and of its world with `worlds`; 0 for what was never
@@ -157,6 +160,13 @@ class Forecast:
         for outlook in self._below if worlds else ():
             idle &= outlook.cannot_matter(parents, about)
         return idle
+
+    def why_idle(self, *, worlds: bool) -> str:
+        """Why commits cannot matter: whose builds read nothing of what they change."""
+        kinds = [self._kernels, *(self._below if worlds else ())]
+        read = [manifest.origin for outlook in kinds for manifest, _ in outlook.built]
+        more = f" and {len(read) - _NAMED} more" if len(read) > _NAMED else ""
+        return f"nothing that the builds of {', '.join(read[:_NAMED])}{more} read was changed"
 
     def seconds(self, tree: TreeId, *, world: bool) -> float:
         """What it will take to build and test a tree."""

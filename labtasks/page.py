@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from labtasks import atomic, picture, report
+from labtasks import atomic, picture, report, summary
 from labtasks.picture import e, icon, shape
 from labtasks.report import Proof, Report, Step
 from labtasks.words import bare, block, brief, count, day, duration, percent, short
@@ -23,7 +23,7 @@ def write(folder: Path, found: Report) -> Path:
     """Write report.json, report.txt and report.html into a folder; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write(folder / "report.json", report.json(found))
-    atomic.write(folder / "report.txt", report.text(found).encode(errors="backslashreplace"))
+    atomic.write(folder / "report.txt", summary.text(found).encode(errors="backslashreplace"))
     atomic.write(folder / "report.html", html(found).encode(errors="backslashreplace"))
     return folder / "report.html"
 
@@ -35,6 +35,7 @@ def html(found: Report) -> str:
         ("Change", _change(found)),
         ("Proof", _proof(found)),
         ("Time", _time(found)),
+        ("Less work", _less(found)),
         ("Search", _search(found)),
         ("History", _history(found)),
         ("Steps", _steps(found)),
@@ -43,8 +44,7 @@ def html(found: Report) -> str:
         ("Notes", _notes(found)),
     )
     body = "".join(
-        f'<section aria-labelledby="{name.lower()}"><h2 id="{name.lower()}">{name}</h2>'
-        f"{inner}</section>"
+        f'<section aria-labelledby="{_id(name)}"><h2 id="{_id(name)}">{name}</h2>{inner}</section>'
         if name
         else inner
         for name, inner in sections
@@ -59,6 +59,10 @@ def html(found: Report) -> str:
         f"<title>{e(_title(found))}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<main>{body}</main>\n{_foot(found)}\n</body>\n</html>\n"
     )
+
+
+def _id(name: str) -> str:
+    return name.lower().replace(" ", "-")
 
 
 def _title(found: Report) -> str:
@@ -115,8 +119,8 @@ def _sure(found: Report) -> str:
     wrong = any(not proof.agrees for proof in found.proofs)
     tone = "wrong" if wrong else "right" if found.proofs else "open"
     diff = block(found.diffstat)
-    summary = f'<p class="diff">{e(diff[-1].strip())}</p>' if diff else ""
-    return f'<p class="sure {tone}">{chance}{e(report.verdict_of_proof(found))}</p>{summary}'
+    changed = f'<p class="diff">{e(diff[-1].strip())}</p>' if diff else ""
+    return f'<p class="sure {tone}">{chance}{e(summary.verdict_of_proof(found))}</p>{changed}'
 
 
 def _tiles(found: Report) -> str:
@@ -190,7 +194,13 @@ def _time(found: Report) -> str:
             ("full", "Full builds at each step", full),
         )
     )
-    return f"<p>{e(report.saved(found))}.</p>{bars}"
+    return f"<p>{e(summary.saved(found))}.</p>{bars}"
+
+
+def _less(found: Report) -> str:
+    """What spared work; the history has the commits that needed no test."""
+    items = "".join(f"<li>{e(sentence)}</li>" for sentence in found.savings)
+    return f'<ul class="savings">{items}</ul>' if items else ""
 
 
 def _search(found: Report) -> str:
@@ -235,11 +245,12 @@ def _step(found: Report, number: int, step: Step) -> str:
     )
     told = ", ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
     reason = bare(step.reason, step.outcome)
+    reason += f"; {step.how}: {step.spared}" if step.spared else ""
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",
         f'<strong class="v-{state}">{e(step.verdict)}</strong> {e(told)}{_small(reason)}',
         f"{e(step.rung)}{_small(step.reused)}",
-        e(step.world),
+        f"{e(step.world)}{_small(': '.join(x for x in (step.fit, step.fit_why) if x))}",
         brief(step.build_seconds),
         brief(step.test_seconds),
         f"{step.remaining:,}",

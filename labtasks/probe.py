@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from labtasks import abi, key, trial, verdict
 from labtasks.artifact import Request
@@ -23,11 +24,21 @@ from labtasks.manifest import Manifest
 from labtasks.store import Store
 from labtasks.verdict import Verdict
 
+Fit = Literal["reused", "aligned", "own", "image", ""]
+"""How a kernel came to its world: the pinned one, another one because the rules or a failure asked,
+its own as every commit, the VM's. "" where none was chosen.
+"""
+
+_DIGITS = 12
+"""Digits of a digest that are shown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What was found of a commit, and at what cost. `verdict` and `kernel` are None when it does
-    not build; `world` is the commit whose world it ran on. Seconds are wall time.
+    not build; `world` is the commit whose world it ran on, `fit` how that was chosen and `fit_why`
+    for what reason. `source` is the commit that a verdict is inherited from, `spared` says why
+    nothing was booted. Seconds are wall time.
     """
 
     commit: Commit
@@ -35,6 +46,10 @@ class Finding:
     reason: str
     how: str
     world: str = ""
+    fit: Fit = ""
+    fit_why: str = ""
+    source: str = ""
+    spared: str = ""
     kernel: Manifest | None = None
     verdict: Verdict | None = None
     build_seconds: float = 0.0
@@ -43,15 +58,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prober:
-    """Builds and tests commits in one VM. `world` is pinned, or each commit's own where None."""
+    """Builds and tests commits in one VM. `world` is pinned, or each commit's own where None;
+    `because` says why it is that one, for a person.
+    """
 
     lab: Lab
     store: Store
     vm: str
     request: Request
     world: World = None
+    because: str = ""
     aligned: dict[CommitId, Commit] = field(default_factory=dict)
     _fits: dict[tuple[CommitId, CommitId], str] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
 
     def world_for(self, commit: Commit) -> tuple[World, str]:
         """The world a commit's kernel is tried on first, and why if it is not the pinned one: then
@@ -76,7 +95,7 @@ class Prober:
         if known is None:
             try:
                 notes = abi.check_pin(self.lab, world, commit, force=False)
-                known = notes[0] if notes else ""
+                known = "; ".join(notes[:-1])  # the last one says what to do about it
             except UserError:
                 known = self._parted(world)
             self._fits[world.id, commit.id] = known
@@ -92,10 +111,10 @@ class Prober:
         failed.
         """
         world, why = self.world_for(commit)
-        if why:
-            other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
-            say(f"  {other}: {why}")
-        found = self._on(commit, world, again, built)
+        fit, fit_why = self._fit(commit, world, why)
+        other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
+        self._say_once(f"  {other}, {fit}: {fit_why}", commit if why else None)
+        found = replace(self._on(commit, world, again, built), fit=fit, fit_why=fit_why)
         if why and found.kernel and found.kernel.below and world is None:
             self.aligned[commit.id] = commit
         if isinstance(world, Commit) and world.id != commit.id and self._suspect(world, found):
@@ -103,10 +122,34 @@ class Prober:
             own = self._on(commit, None, again, built)
             return replace(
                 own,
+                fit="aligned",
+                fit_why=f"on the world of {world.short} it failed as kernels on a world that does "
+                f"not fit: {found.reason}",
                 build_seconds=found.build_seconds + own.build_seconds,
                 test_seconds=found.test_seconds + own.test_seconds,
             )
         return found
+
+    def _fit(self, commit: Commit, world: World, why: str) -> tuple[Fit, str]:
+        """How a commit came to the world that it is tried on first, and why."""
+        if why:
+            return "aligned", why
+        if world is None:
+            return "own", self.because
+        if not isinstance(world, Commit):
+            return "image", self.because
+        if world.id == commit.id:
+            return "own", f"{self.because}, pinned from here" if self.because else "pinned"
+        rules = self._misfits(world, commit)
+        spared = f"{rules}, but newer kernels run older worlds" if rules else "no ABI rule objects"
+        return "reused", f"{self.because}; {spared}" if self.because else spared
+
+    def _say_once(self, text: str, commit: Commit | None) -> None:
+        """Say how worlds are chosen when that begins, and what one commit asks for at its test."""
+        said = f"{commit.id} {text}" if commit else text
+        if said not in self._said and "world" in self.lab.recipe.parts:
+            self._said.add(said)
+            say(text)
 
     def _suspect(self, world: Commit, found: Finding) -> bool:
         """Whether it failed as kernels and worlds fail that do not fit: it says so, or it fails
@@ -122,7 +165,7 @@ class Prober:
         started = time.monotonic()
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
-        known = self._held(want)[0] is not None
+        known, failed = self._held(want)[0] is not None, self._failed(want)
         request = replace(self.request, force=True)
         try:
             trial.installed(self.lab, self.store, want, request)
@@ -131,26 +174,37 @@ class Prober:
                 commit=commit,
                 outcome=Outcome.UNTESTABLE,
                 reason=error.message.splitlines()[0],
-                how="tested",
+                how="known" if failed else "tested",
                 world=name,
-                build_seconds=time.monotonic() - started,
+                spared="it did not build before, which is remembered" if failed else "",
+                build_seconds=0.0 if failed else time.monotonic() - started,
             )
         build_seconds = 0.0 if known else time.monotonic() - started
         built()
         want = key.wanted(self.lab, "install", commit, world)  # inputs may have been found
         told = trial.verdict_on(self.lab, self.store, want, self.vm, request, again=again)
         new = told.finished > time.time() - (time.monotonic() - started)
+        inherited = not new and told.commit != commit.id
+        kernel = self.store.get("kernel", want.on[0].key)
         return Finding(
             commit=commit,
             outcome=told.outcome,
             reason=told.reason,
-            how="tested" if new else "known" if told.commit == commit.id else "inherited",
+            how="tested" if new else "inherited" if inherited else "known",
             world=name,
-            kernel=self.store.get("kernel", want.on[0].key),
+            source=told.commit if inherited else "",
+            spared="" if new else _spared(told, kernel, inherited=inherited),
+            kernel=kernel,
             verdict=told,
             build_seconds=build_seconds,
             test_seconds=told.seconds if new else 0.0,
         )
+
+    def _failed(self, want: Wanted) -> bool:
+        """Whether anything that it takes is known not to build."""
+        kernel, root = want.on[0], key.root_under(self.lab, want)
+        some = (want, kernel, kernel.base, root)
+        return any(self.store.failure(one.kind, one.key) for one in some if one)
 
     def known(self, commit: Commit) -> bool:
         """Whether a verdict is at hand already, without building or booting anything."""
@@ -175,3 +229,11 @@ class Prober:
         root = self.store.get("root", below.key) if below else None
         install = self.store.get("install", want.key)
         return (None, None) if below and root is None else (install, root)
+
+
+def _spared(told: Verdict, kernel: Manifest | None, *, inherited: bool) -> str:
+    """Why a verdict that was given before is this commit's, too."""
+    if not inherited:
+        return "it was tested before, and its verdict kept"
+    digest = f", kernel {kernel.digest[:_DIGITS]}" if kernel else ""
+    return f"what boots is what {told.commit[:_DIGITS]} booted{digest}"

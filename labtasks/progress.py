@@ -98,13 +98,20 @@ class Proof(Event, frozen=True, kw_only=True, tag="proof"):
     seconds: float = 0.0
 
 
+class Folded(Event, frozen=True, kw_only=True, tag="folded"):
+    """Commits that need no test, as their verdict is that of their parents, and why that is so."""
+
+    commits: tuple[CommitId, ...]
+    reason: str = ""
+
+
 class End(Event, frozen=True, kw_only=True, tag="end"):
     """The bisect is over: nothing is to go on."""
 
     reason: str = ""
 
 
-AnyEvent = Start | Told | Undo | Culprit | Proof | End
+AnyEvent = Start | Told | Undo | Culprit | Proof | Folded | End
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +122,7 @@ class State:
     told: tuple[Told, ...] = ()
     culprit: Culprit | None = None
     proofs: tuple[Proof, ...] = ()
+    folded: Folded | None = None
     end: End | None = None
 
     def begun(self) -> Start:
@@ -194,6 +202,8 @@ def state(events: Sequence[AnyEvent]) -> State:
                 now = replace(now, culprit=event)
             case Proof():
                 now = replace(now, proofs=(*now.proofs, event))
+            case Folded():
+                now = replace(now, folded=event)
             case End():
                 now = replace(now, end=event)
     last = {event.commit: event for event in told}

@@ -119,7 +119,9 @@ def anew(prober: Prober, commit: Commit) -> Callable[[int], Finding]:
     not reproduced by a clean build is replaced. Where the commit's own world does not build, the
     search's stays below it. Raises UserError, InfraError.
     """
-    own = replace(prober, world=_aligned(prober, commit))
+    world = _aligned(prober, commit)
+    why = prober.because if world is prober.world else "a proof's worlds are the commits' own"
+    own = replace(prober, world=world, because=why)
     try:
         kernel = key.wanted(prober.lab, "kernel", commit, own.world)
         if prober.world is None and kernel.base:

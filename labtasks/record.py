@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from labtasks import page, spent
+from labtasks import page, savings, spent
 from labtasks.console import clean
 from labtasks.git import CommitId
 from labtasks.hunt import Hunt
@@ -34,10 +34,11 @@ def record(hunt: Hunt) -> Report:
     """The report of a bisect, finished or not."""
     state, begin = hunt.state, hunt.begin
     culprits = state.culprit.commits if state.culprit else ()
-    place = hunt.folded()
+    place = hunt.as_folded()
     search = hunt.replayed(place)
     steps = tuple(_step(hunt, told) for told in state.told)
     message, diffstat = hunt.lab.repository.describe(culprits[0]) if culprits else ("", "")
+    idle, why_idle = len(hunt.parents) - len(place.parents), _why_idle(hunt)
     full, work = hunt.forecast.full_build, spent.of(hunt.store, hunt.journal.events)
     waited = sum(step.build_seconds for step in steps)
     whole = state.end or (culprits and (state.proofs or not hunt.prove or len(culprits) > 1))
@@ -60,7 +61,8 @@ def record(hunt: Hunt) -> Report:
         builds=work.builds,
         boots=work.boots,
         build_seconds=work.seconds,
-        folded=len(hunt.parents) - len(place.parents),
+        folded=idle,
+        savings=tuple(savings.told(steps, idle, why_idle)),
         full_build_seconds=round(full, 1),
         saved_seconds=round(full * len(steps) - waited, 1) if full else 0,
         excerpt=_excerpt(state.told),
@@ -94,12 +96,26 @@ def _step(hunt: Hunt, told: Told) -> Step:
         why=facts.get("why", ""),
         rung=facts.get("rung", ""),
         reused=facts.get("reused", ""),
-        world=facts.get("world", "") if "world" in hunt.lab.recipe.parts else "",
+        source=facts.get("source", ""),
+        spared=facts.get("spared", ""),
+        digest=told.digest,
+        **_world(hunt, told),
         build_seconds=float(facts.get("build_seconds", 0)),
         test_seconds=float(facts.get("test_seconds", 0)),
         remaining=int(facts.get("remaining", 0)),
         console=facts.get("console", ""),
     )
+
+
+def _world(hunt: Hunt, told: Told) -> dict[str, str]:
+    """On which world it ran and why; nothing where the recipe builds none."""
+    names = ("world", "fit", "fit_why") if "world" in hunt.lab.recipe.parts else ()
+    return {name: told.facts.get(name, "") for name in names}
+
+
+def _why_idle(hunt: Hunt) -> str:
+    """Why the commits that were not tested need no test."""
+    return hunt.state.folded.reason if hunt.state.folded else ""
 
 
 def _proofs(hunt: Hunt) -> list[Proof]:
@@ -128,9 +144,7 @@ def _nodes(hunt: Hunt, search: Search, culprits: tuple[CommitId, ...]) -> list[N
             date=hunt.about[commit].date,
             state=_state(search, commit, culprits, tested.get(commit)),
             step=tested[commit][0] if commit in tested else None,
-            why="nothing that the builds at both ends read differs from its parents"
-            if search.graph.place[commit] != commit
-            else "",
+            why=_why_idle(hunt) if search.graph.place[commit] != commit else "",
         )
         for commit, above in hunt.parents.items()
     ]

@@ -1,13 +1,16 @@
 """Whole bisects of the demo OS: real builds, real boots, and git's own word for it."""
 
+import html
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import doit, environment, programs
@@ -73,6 +76,31 @@ def test_killed_at_a_step_it_goes_on_and_names_the_culprit(lab):
     assert "proved: built clean and tested again, as found (culprit, parent, revert)" in ran.stdout
     report = json.loads((lab / "cache" / "bisect" / "report.json").read_text())
     assert [proof["verdict"] for proof in report["proofs"]] == ["bad", "good", "good"]
+    reasons_are_told(lab, ran.stdout, report)
+
+
+def reasons_are_told(lab: Path, said: str, report: dict[str, Any]) -> None:
+    """Each saving with its reason, whoever of the two that searched found it: on the screen, in
+    all three reports.
+    """
+    folder = lab / "cache" / "bisect"
+    text = " ".join((folder / "report.txt").read_text().split())
+    page = " ".join(html.unescape((folder / "report.html").read_text()).split())
+    folded = [node for node in report["nodes"] if node["state"] == "folded"]
+    assert folded
+    assert {node["why"] for node in folded} == {folded[0]["why"]}
+    assert folded[0]["why"].startswith("nothing that the builds of kernel:")
+    for step in report["steps"]:
+        assert step["fit"] in {"own", "reused", "aligned"}
+        assert step["fit"] != "aligned" or "sys/sys/param.h states" in step["fit_why"]
+        for reason in (step["why"], step["fit_why"], step["reused"]):
+            assert reason[:90] in text
+            assert reason in page
+    assert re.search(r"splits \d+ into \d+ and \d+: \d\.\d\d bits in [\d.]+ s, [\d.]+ bits/s", text)
+    for sentence in report["savings"]:
+        assert sentence in text
+        assert sentence in page
+        assert sentence in " ".join(said.split())
 
 
 def test_the_same_bisect_again_builds_and_boots_nothing(over):
@@ -88,6 +116,8 @@ def test_the_same_bisect_again_builds_and_boots_nothing(over):
     report = json.loads((over / "cache" / "bisect" / "report.json").read_text())
     assert (report["builds"], report["boots"]) == (0, 0)
     assert len(report["steps"]) > 2
+    assert {step["how"] for step in report["steps"]} == {"known"}
+    assert "it was tested before, and its verdict kept" in " ".join(again.stdout.split())
 
 
 def test_git_takes_the_log_and_agrees(over, tmp_path):

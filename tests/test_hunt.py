@@ -6,6 +6,7 @@ Nothing is built here: the prober answers from a table. Whole bisects are in tes
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import environment
 
-from labtasks import case, main, proof, record
+from labtasks import case, main, page, proof, record, report, summary
 from labtasks.error import InfraError, UserError
 from labtasks.git import Commit
 from labtasks.hunt import Hunt
@@ -40,6 +41,8 @@ class Table:
     outcome: Any
     number: dict[str, int]
     world: Commit | None = None
+    because: str = ""
+    more: dict = field(default_factory=dict)
     aligned: dict = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
 
@@ -58,7 +61,7 @@ class Table:
         outcome = self.outcome(number, self.world)
         return Finding(
             commit=commit, outcome=outcome, reason=f"made up, run {again}", how="tested",
-            world=self.world.short if self.world else commit.short,
+            world=self.world.short if self.world else commit.short, **self.more.get(number, {}),
         )  # fmt: skip
 
 
@@ -274,6 +277,80 @@ def test_what_cannot_matter_and_does_is_folded_no_more(make):
     hunt, _, ids = make(from_number(4))
     hunt.forecast = Blind(hunt.lab, hunt.store)
     assert hunt.run().culprit.commits == (ids[4],)
+
+
+class Reader(Forecast):
+    """Has seen builds that read nothing of what every third commit changes."""
+
+    idle: tuple = ()
+
+    knows = True
+
+    def cannot_matter(self, parents: Any, _about: Any, **_: Any) -> set:
+        return set(parents) & set(self.idle)
+
+    def seconds(self, *_: Any, **__: Any) -> float:
+        return 2.0
+
+    def why_idle(self, **_: Any) -> str:
+        return "nothing that the builds of kernel:c0 read was changed"
+
+
+def test_reasons_outlive_a_kill(make, capsys):
+    """What a killed run said of its steps is in the report of the one that ends."""
+    hunt, table, ids = make(from_number(7))
+    hunt.forecast = Reader(hunt.lab, hunt.store)
+    hunt.forecast.idle = ids[3::3]
+    digest = "ab" * 32
+    table.more = {
+        4: {"fit": "aligned", "fit_why": "param.h states 1 for the world, 2 here"},
+        5: {"fit": "reused", "fit_why": "the good end's; no ABI rule objects"},
+        7: {
+            "source": ids[8],
+            "spared": f"what boots is what {ids[8][:12]} booted, kernel {digest}",
+        },
+    }
+    table.probe = partial(_inherited, table)
+    hunt.run()
+    said = capsys.readouterr().out
+    assert "11 commits in question, 3 of which cannot matter" in said
+    assert "nothing that the builds of kernel:c0 read was changed" in said
+    again = Hunt(
+        lab=hunt.lab, store=hunt.store, journal=hunt.journal, prober=table, decider=hunt.decider
+    )  # its forecast knows nothing: what it says is in the journal
+    found = record.record(again)
+    steps = {ids.index(step.commit): step for step in found.steps}
+    assert (steps[7].how, steps[7].source) == ("inherited", ids[8])
+    assert [node.commit for node in found.nodes if node.state == "folded"] == ids[9:2:-3]
+    assert "3 commits not tested: nothing that the builds of kernel:c0 read was changed" in (
+        found.savings
+    )
+    for text in (
+        " ".join(summary.text(found).split()),
+        page.html(found),
+        report.json(found).decode(),
+    ):
+        for number, step in steps.items():
+            assert step.why in text
+            for reason in table.more.get(number, {}).values():
+                assert reason[:12] in text
+        assert "nothing that the builds of kernel:c0 read was changed" in text
+        for node in found.nodes:
+            if node.state == "folded":
+                assert node.subject in text
+    assert all(re.search(r"\d+ bits in 2.0 s|the \w+ end", step.why) for step in found.steps)
+
+
+def _inherited(table: Table, commit: Commit, **how: Any) -> Finding:
+    found = Table.probe(table, commit, **how)
+    return replace(found, how="inherited") if found.source else found
+
+
+def test_no_time_is_told_that_nobody_knows(make):
+    hunt, _, _ = make(from_number(7), believed=True)
+    hunt.run()
+    told = [t.facts["why"] for t in hunt.state.told]
+    assert told[0] == "splits 11 into 5 and 6; how long a build takes is not known yet"
 
 
 def test_fixed_looks_for_what_mended_it(make):

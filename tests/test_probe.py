@@ -195,3 +195,41 @@ def _until(seen, seconds: float = 60) -> None:
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def _pinned(system: System, first: str, **more: str) -> Prober:
+    system.recipe(RECIPE % {"flag": system.flag} + '[abi]\npaths = ["world"]\n')
+    lab = system.lab
+    world = lab.repository.commit(first)
+    return Prober(
+        lab=lab, store=Store(lab.cache), vm="test", request=Request(), world=world, **more
+    )
+
+
+def test_each_world_is_told_with_its_reason(system, capsys):
+    first = _at(system, "HEAD").id
+    kernel, world = system.commit(kernel="echo 2\n"), system.commit(world="echo 2\n")
+    later = system.commit(kernel="echo 3\n")
+    prober = _pinned(system, first, because="the good end's")
+    found = [prober.probe(_at(system, ref)) for ref in (first, kernel, world, later)]
+    said = capsys.readouterr().out
+    asked = "ABI paths differ from the world's: world"
+    assert [(one.world, one.fit, one.fit_why) for one in found] == [
+        (first[:12], "own", "the good end's, pinned from here"),
+        (first[:12], "reused", "the good end's; no ABI rule objects"),
+        (world[:12], "aligned", asked),
+        (world[:12] if prober.aligned else later[:12], "aligned", asked),
+    ]
+    assert f"  its own world, aligned: {asked}" in said
+    assert said.count("reused: the good end's; no ABI rule objects") == 1
+
+
+def test_what_does_not_build_is_remembered(system):
+    prober = system.prober()
+    commit = _at(system, system.commit(kernel="exit 1\n"))
+    first, second = prober.probe(commit), prober.probe(commit)
+    assert (first.how, first.spared) == ("tested", "")
+    assert (second.how, second.build_seconds) == ("known", 0)
+    assert second.spared == "it did not build before, which is remembered"
+    assert "known not to build" in second.reason
+    assert prober.known(commit)

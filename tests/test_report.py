@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from reports import commit, sample, unfinished
 
-from labtasks import lanes, page, report, words
+from labtasks import lanes, page, report, summary, words
 from labtasks.error import UserError
 from labtasks.report import Proof, Report
 
@@ -64,7 +64,7 @@ def read(found: Report) -> Page:
 
 def test_text_names_the_culprit_first():
     found = sample()
-    lines = report.text(found).splitlines()
+    lines = summary.text(found).splitlines()
     culprit = found.node(found.culprits[0])
     assert lines[0].startswith(f"culprit: {culprit.commit[:12]} {culprit.subject} (")
     assert lines[0].endswith(f"({culprit.author}, 2023-11-15)")
@@ -89,7 +89,7 @@ def test_text_fits_a_terminal():
     found = sample()
     long = tuple(replace(step, subject="宽" * 99, reason="x" * 300) for step in found.steps)
     script = "set -e\n" * 40
-    for line in report.text(replace(found, steps=long, test=script)).splitlines():
+    for line in summary.text(replace(found, steps=long, test=script)).splitlines():
         assert len(line) <= 100 or line.lstrip().startswith("doit ")  # commands are copied whole
 
 
@@ -173,7 +173,7 @@ def poisoned(evil: str) -> Report:
 
 
 def test_no_byte_moves_a_terminal_s_cursor():
-    told = report.text(poisoned("\x1b[2J\r\x07\x9b1m\u202eevil\udc80\n\tx"))
+    told = summary.text(poisoned("\x1b[2J\r\x07\x9b1m\u202eevil\udc80\n\tx"))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\udc80]", told)
     assert "\\x1b[2J" in told
     assert not re.search(r"[\x00-\x08\x1b\x9b\u202e]", page.html(poisoned("\x1b\x9b\u202e\x00")))
@@ -191,12 +191,12 @@ def test_a_console_s_file_is_no_other_scheme():
 def test_any_words_make_a_page_and_text(evil):
     found = poisoned(evil)
     assert not Page(page.html(found)).open
-    assert report.text(found).startswith("culprit: ")
+    assert summary.text(found).startswith("culprit: ")
     assert report.read(report.json(found)).steps[0].commit == found.steps[0].commit
 
 
 def test_nothing_known_yet():
-    assert report.text(EMPTY).startswith("not finished: 0 commits in question after 0 steps")
+    assert summary.text(EMPTY).startswith("not finished: 0 commits in question after 0 steps")
     parsed = read(EMPTY)
     assert "Not finished: 0 commits in question" in parsed.text
     assert not parsed.all("table")
@@ -204,8 +204,8 @@ def test_nothing_known_yet():
 
 def test_unfinished():
     found = unfinished()
-    assert report.text(found).startswith("not finished: 15 commits in question after 4 steps")
-    assert "culprit:" not in report.text(found)
+    assert summary.text(found).startswith("not finished: 15 commits in question after 4 steps")
+    assert "culprit:" not in summary.text(found)
     parsed = read(found)
     assert "Not finished: 15 commits in question" in parsed.text
     assert "in question" in parsed.text
@@ -214,7 +214,7 @@ def test_unfinished():
 
 def test_finished_without_a_culprit():
     found = replace(unfinished(), finished=True)
-    assert report.text(found).startswith("no culprit: ")
+    assert summary.text(found).startswith("no culprit: ")
     assert "No culprit found" in read(found).text
 
 
@@ -222,7 +222,7 @@ def test_several_that_skips_leave_open():
     found = sample()
     several = tuple(node.commit for node in found.nodes[36:39])
     found = replace(found, culprits=several, proofs=(), probability=0.93)
-    lines = report.text(found).splitlines()
+    lines = summary.text(found).splitlines()
     assert lines[0] == "culprit: any of 3; those that were skipped leave it open"
     assert [line.split()[1] for line in lines[1:4]] == [commit_[:12] for commit_ in several]
     text = read(found).text
@@ -236,7 +236,7 @@ def test_a_proof_that_disagrees_is_said_loudly():
     proof = Proof(commit=commit(22), subject="x", role="parent", verdict="bad", agrees=False)
     found = replace(found, proofs=(found.proofs[0], proof))
     told = "NOT proved: built clean, parent came to another verdict"
-    assert told in report.text(found)
+    assert told in summary.text(found)
     parsed = read(found)
     assert told in parsed.text
     assert "sure wrong" in [attrs.get("class") for attrs in parsed.all("p")]
@@ -244,7 +244,7 @@ def test_a_proof_that_disagrees_is_said_loudly():
 
 def test_more_time_than_full_builds_is_not_called_saved():
     found = replace(sample(), saved_seconds=-30)
-    assert "30 s MORE than full builds" in report.text(found)
+    assert "30 s MORE than full builds" in summary.text(found)
     assert "saved" not in [word for word in read(found).words if word == "saved"]
 
 
@@ -282,7 +282,7 @@ def test_three_files(tmp_path):
 def test_five_thousand_commits():
     found = sample(5000, 1717)
     started = time.process_time()
-    html, text = page.html(found), report.text(found)
+    html, text = page.html(found), summary.text(found)
     assert time.process_time() - started < 2
     assert len(html) < 4_000_000
     assert "5,000 commits" in text
