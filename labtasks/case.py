@@ -156,6 +156,7 @@ class Case:
     ) -> None:
         """Say what was found, and put it into the journal. `left`: commits still in question."""
         kernel, told = found.kernel, found.verdict
+        counted = self.decider.told(series, bad_end=found.commit.id == self.begin.bad)
         facts = {
             "why": why,
             "world": found.world,
@@ -171,6 +172,8 @@ class Case:
             "test_seconds": f"{found.test_seconds:.1f}",
             "console": told.console if told else "",
             "remaining": str(left),
+            "needed": str(self.decider.needed),
+            "counted": counted,
         }
         word = self.begin.terms.word(verdict)
         took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""
@@ -178,6 +181,8 @@ class Case:
         how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else told_how
         took += "not tested" if found.build_seconds and how == "tested" else how
         say(f"  {word}: {found.reason} ({took})")
+        if counted:
+            say(f"  {counted}")
         self.journal.add(
             Told(
                 commit=found.commit.id,

@@ -23,9 +23,6 @@ PRICED = 256
 system has thousands of commits that split well enough.
 """
 
-_GRAIN = 4095
-"""Steps in which prior weights are told apart."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -62,20 +59,17 @@ class Choice:
 def choose(
     search: Search,
     cost: Callable[[CommitId], float] = lambda _commit: 1.0,
-    prior: Mapping[CommitId, float] | None = None,
 ) -> Choice | None:
     """The next commit to test; None when the search is done.
 
     Most expected information per expected second, among those whose split is near enough to the
     best. `cost` gives seconds to a commit's verdict, 0 when it is known already; it is asked once
     for each commit that is eligible, or, where these are many, for the best and some of the rest.
-    `prior` weighs each commit's chance of being the culprit (equal when it is not given; 1 for a
-    commit it lacks).
     """
     near = commits.distances(search.graph.parents, search.open, search.skipped)
     priced = [
         replace(choice, commit=commit, seconds=seconds)
-        for choice in _some(_eligible(search, prior, _testable(search, near)))
+        for choice in _some(_eligible(search, _testable(search, near)))
         for seconds, commit in [_cheapest(search.graph.members[choice.root], cost)]
     ]
     # what lies beside an untestable commit often is untestable too; a known verdict is not
@@ -109,12 +103,9 @@ def _testable(search: Search, near: Mapping[CommitId, int]) -> dict[CommitId, fl
     }
 
 
-def _eligible(
-    search: Search, prior: Mapping[CommitId, float] | None, chances: Mapping[CommitId, float]
-) -> list[Choice]:
+def _eligible(search: Search, chances: Mapping[CommitId, float]) -> list[Choice]:
     """Testable commits that split nearly as well as the most promising one, not yet priced."""
-    weights = _whole(search, prior) if prior else None
-    reached = commits.reach(search.graph.parents, search.open, weights)
+    reached = commits.reach(search.graph.parents, search.open)
     total = reached[search.bad]
     choices = [
         Choice(
@@ -142,13 +133,6 @@ def _some(eligible: list[Choice]) -> list[Choice]:
     return ranked[:half] + [rest[i * len(rest) // half] for i in range(half)]
 
 
-def _whole(search: Search, prior: Mapping[CommitId, float]) -> dict[CommitId, int]:
-    """Prior weights as whole numbers from 1: nobody is beyond suspicion."""
-    found = {c: prior.get(c, 1.0) for c in search.open}
-    most = max(found.values()) or 1.0
-    return {commit: max(1, round(_GRAIN * value / most)) for commit, value in found.items()}
-
-
 def _entropy(part: float) -> float:
     """Bits that a yes with probability `part` tells."""
     if not 0 < part < 1:
@@ -160,11 +144,10 @@ def after(
     search: Search,
     commit: CommitId,
     cost: Callable[[CommitId], float] = lambda _commit: 1.0,
-    prior: Mapping[CommitId, float] | None = None,
 ) -> tuple[Choice | None, Choice | None]:
     """What will be next if `commit`, one in question, turns out good, and if bad."""
     good, bad = (search.tell(commit, verdict) for verdict in (Verdict.GOOD, Verdict.BAD))
-    return choose(good, cost, prior), choose(bad, cost, prior)
+    return choose(good, cost), choose(bad, cost)
 
 
 def prepared(

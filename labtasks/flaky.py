@@ -100,26 +100,25 @@ def _beta(one: int, two: int) -> float:
     return math.exp(math.lgamma(1 + one) + math.lgamma(1 + two) - math.lgamma(2 + one + two))
 
 
-def probability(series: Series, rates: Rates, prior: float = 0.5) -> float:
-    """How probable it is that a commit with this series is bad, `prior` having been so before."""
-    bad = prior * math.exp(rates.if_bad(series))
-    good = (1 - prior) * math.exp(rates.if_good(series))
-    return bad / (bad + good) if bad + good else prior
+def probability(series: Series, rates: Rates) -> float:
+    """How probable it is that a commit with this series is bad, even chances before."""
+    bad, good = math.exp(rates.if_bad(series)), math.exp(rates.if_good(series))
+    return bad / (bad + good) if bad + good else 0.5
 
 
-def decided(series: Series, rates: Rates, error: float = ERROR, prior: float = 0.5) -> bool | None:
+def decided(series: Series, rates: Rates, error: float = ERROR) -> bool | None:
     """Whether the commit is bad (True) or good (False); None while another run is needed."""
-    chance = probability(series, rates, prior)
+    chance = probability(series, rates)
     if not series.runs or error < chance < 1 - error:
         return None
     return chance >= 1 - error
 
 
-def passes_needed(rates: Rates, error: float = ERROR, prior: float = 0.5) -> int:
+def passes_needed(rates: Rates, error: float = ERROR) -> int:
     """How many runs in a row must pass before a commit is taken for good: the longest a series
     gets where good commits never fail.
     """
-    return _first(lambda n: probability(Series(passes=n), rates, prior) <= error)
+    return _first(lambda n: probability(Series(passes=n), rates) <= error)
 
 
 def _passes_at(rate: float, error: float) -> int:
@@ -159,7 +158,6 @@ def posterior(
     graph: Graph,
     tested: Mapping[CommitId, Series],
     rates: Rates,
-    prior: Mapping[CommitId, float] | None = None,
 ) -> dict[CommitId, float]:
     """How probable it is of each root of `graph` that it is the culprit, after every run.
 
@@ -172,9 +170,7 @@ def posterior(
     for root in graph.parents:
         bad = sum((s for c, s in tested.items() if root in below[c]), Series())
         good = sum((s for c, s in tested.items() if root not in below[c]), Series())
-        weight = prior.get(root, 1.0) if prior else 1.0
-        chance = rates.if_bad(bad) + rates.if_good(good)
-        found[root] = chance + math.log(weight) if weight > 0 else -math.inf
+        found[root] = rates.if_bad(bad) + rates.if_good(good)
     most = max(found.values(), default=-math.inf)
     if most == -math.inf:
         raise UserError(

@@ -83,16 +83,12 @@ def _parents_first(parents: Parents) -> list[CommitId]:
     return order
 
 
-def reach(
-    parents: Parents, order: Sequence[CommitId], weights: Mapping[CommitId, int] | None = None
-) -> dict[CommitId, int]:
-    """How many commits of `order` each one descends from, itself included; or, with `weights`
-    (one positive number each), how much they weigh.
+def reach(parents: Parents, order: Sequence[CommitId]) -> dict[CommitId, int]:
+    """How many commits of `order` each one descends from, itself included.
 
     `order` has parents first. One sweep: sets of commits are bits of an integer, kept only while a
     child is to come, and counted only at merges, because below a single parent one adds one.
     """
-    planes = _planes(order, weights) if weights else [-1]
     children = dict.fromkeys(order, 0)
     for commit in order:
         for parent in parents[commit]:
@@ -109,23 +105,12 @@ def reach(
             if not children[parent]:
                 del masks[parent]
         if len(inside) > 1:
-            total[commit] = sum((mask & p).bit_count() << k for k, p in enumerate(planes))
+            total[commit] = mask.bit_count()
         else:
-            own = weights[commit] if weights else 1
-            total[commit] = own + (total[inside[0]] if inside else 0)
+            total[commit] = 1 + (total[inside[0]] if inside else 0)
         if children[commit]:
             masks[commit] = mask
     return total
-
-
-def _planes(order: Sequence[CommitId], weights: Mapping[CommitId, int]) -> list[int]:
-    """For each binary digit of the weights, the set of commits that have it."""
-    width = max(weights[commit] for commit in order).bit_length()
-    planes = []
-    for k in range(width):
-        digits = "".join("1" if weights[c] >> k & 1 else "0" for c in reversed(order))
-        planes.append(int(digits, 2))
-    return planes
 
 
 def distances(

@@ -34,6 +34,7 @@ def html(found: Report) -> str:
         ("", _head(found)),
         ("Change", _change(found)),
         ("Proof", _proof(found)),
+        ("Repeats", _repeats(found)),
         ("Time", _time(found)),
         ("Less work", _less(found)),
         ("Search", _search(found)),
@@ -197,6 +198,11 @@ def _time(found: Report) -> str:
     return f"<p>{e(summary.saved(found))}.</p>{bars}"
 
 
+def _repeats(found: Report) -> str:
+    words = summary.calibrated(found)
+    return f"<p>{e(words[:1].upper() + words[1:])}.</p>" if words else ""
+
+
 def _less(found: Report) -> str:
     """What spared work; the history has the commits that needed no test."""
     items = "".join(f"<li>{e(sentence)}</li>" for sentence in found.savings)
@@ -245,6 +251,7 @@ def _step(found: Report, number: int, step: Step) -> str:
     )
     told = ", ".join(x for x in dict.fromkeys((step.outcome, step.how)) if x != step.verdict)
     reason = bare(step.reason, step.outcome)
+    reason += f"; {step.counted}" if step.counted else ""
     reason += f"; {step.how}: {step.spared}" if step.spared else ""
     cells = (
         f"<code>{e(short(step.commit))}</code> {e(step.subject)}{_small(step.why)}",

@@ -13,7 +13,7 @@ from labtasks.console import clean
 from labtasks.git import CommitId
 from labtasks.hunt import Hunt
 from labtasks.progress import Start, Told
-from labtasks.report import Node, Proof, Report, State, Step
+from labtasks.report import Calibration, Node, Proof, Report, State, Step
 from labtasks.search import Search, Verdict
 
 _PAUSE = 60.0
@@ -51,6 +51,7 @@ def record(hunt: Hunt) -> Report:
         test=begin.test or hunt.lab.settings.test.script,
         culprits=culprits,
         probability=state.culprit.probability if state.culprit else 0,
+        calibration=_calibration(hunt),
         diffstat=diffstat,
         message=message,
         steps=steps,
@@ -99,11 +100,33 @@ def _step(hunt: Hunt, told: Told) -> Step:
         source=facts.get("source", ""),
         spared=facts.get("spared", ""),
         digest=told.digest,
+        fails=told.fails,
+        passes=told.passes,
+        counted=facts.get("counted", ""),
         **_world(hunt, told),
         build_seconds=float(facts.get("build_seconds", 0)),
         test_seconds=float(facts.get("test_seconds", 0)),
         remaining=int(facts.get("remaining", 0)),
         console=facts.get("console", ""),
+    )
+
+
+def _calibration(hunt: Hunt) -> Calibration | None:
+    """How often the bad end failed, and what that asked of the other commits; None where nobody
+    asked to find out.
+    """
+    ends = [told for told in hunt.state.told if told.commit == hunt.begin.bad and told.fails]
+    if hunt.begin.options.get("repeats") != "auto" or not ends:
+        return None
+    others = [told for told in hunt.state.told if told is not ends[-1] and told.fails + told.passes]
+    early = [t for t in others if t.fails + t.passes < int(t.facts.get("needed", 0))]
+    return Calibration(
+        fails=ends[-1].fails,
+        runs=ends[-1].fails + ends[-1].passes,
+        needed=int(ends[-1].facts.get("needed", 0)),
+        error=hunt.decider.error,
+        series=len(others),
+        early=len(early),
     )
 
 

@@ -26,6 +26,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     says why nothing was booted, `why` why this commit was chosen. `rung` and `reused` say what its
     kernel was made from, `digest` what it is; `world` on which world it ran, `fit` how that came
     (reused, aligned, own, image) and `fit_why` why.
+    `fails` and `passes` count the runs of a repeated test, `counted` says what they came to.
     `remaining` commits were in question afterwards; `console` is a path.
     """
 
@@ -44,6 +45,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     fit_why: str = ""
     source: str = ""
     spared: str = ""
+    fails: int = 0
+    passes: int = 0
+    counted: str = ""
     build_seconds: float = 0
     test_seconds: float = 0
     remaining: int = 0
@@ -60,6 +64,20 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool
     reason: str = ""
     seconds: float = 0
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a test that fails now and then: the bad end failed in `fails` of `runs` runs. So `needed`
+    passes in a row clear a commit, for a chance of `error` that a step is wrong; `early` of the
+    `series` of other commits were decided by fewer.
+    """
+
+    fails: int
+    runs: int
+    needed: int
+    error: float
+    series: int = 0
+    early: int = 0
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +99,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A bisect, finished or not. All times in seconds, `started` since 1970; 0 is not known.
 
     `terms` are the words for as before and changed. `culprits` is one commit, or all that skipped
-    ones leave open; `probability` is that of their being right. `diffstat` and `message` are the
+    ones leave open; `probability` is that of their being right, `calibration` says how often the
+    test failed, where that was found out. `diffstat` and `message` are the
     culprit's. `builds` are those of toolchains, worlds and kernels, made ahead or failed, too, and
     `build_seconds` what they took; `boots` are runs of tests. `nodes` has the newest first,
     children before parents. `full_build_seconds` is what one build of everything takes;
@@ -98,6 +117,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     test: str = ""
     culprits: tuple[str, ...] = ()
     probability: float = 0
+    calibration: Calibration | None = None
     diffstat: str = ""
     message: str = ""
     steps: tuple[Step, ...] = ()

@@ -18,6 +18,7 @@ from labtasks.judge import Outcome
 from labtasks.probe import Finding
 from labtasks.progress import Start, State, Told
 from labtasks.search import Search, Terms, Verdict
+from labtasks.words import count
 
 _NONE = Series()
 
@@ -72,6 +73,25 @@ class Decider:
         if found.outcome in (Outcome.GOOD, Outcome.BAD):
             return self.terms.judge(passed=found.outcome is Outcome.GOOD)
         return Verdict.SKIP
+
+    @property
+    def needed(self) -> int:
+        """Runs in a row that must pass before a commit is taken for good."""
+        return self.repeats or flaky.passes_needed(self.rates, self.error)
+
+    def told(self, series: Series, *, bad_end: bool) -> str:
+        """What a series came to, for a person; nothing where one run decides."""
+        if self.repeats == 1 or not series.runs:
+            return ""
+        runs = f"failed {series.fails} of {count(series.runs, 'run')}"
+        if self.repeats:
+            return runs
+        if bad_end:
+            passes = count(self.needed, "pass")
+            chance = f"for a chance of {self.error:.0%} that a step is wrong"
+            return f"{runs}: from here {passes} in a row clear a commit, {chance}"
+        early = f", decided early: up to {self.needed} were to come"
+        return runs + early * (series.runs < self.needed)
 
     def learn(self, bad_end: Series) -> None:
         """Take up what an earlier run saw of the bad end."""

@@ -67,6 +67,8 @@ def _facts(report: Report) -> Iterator[str]:
     old, new = (plain(term) for term in report.terms)
     if report.culprits and report.probability:
         yield _labelled("sure", percent(report.probability))
+    for at, line in enumerate(textwrap.wrap(calibrated(report), _COLUMNS - _LABEL - 3)):
+        yield _labelled("" if at else "repeats", line)
     if report.culprits:
         yield _labelled("proof", verdict_of_proof(report))
     for proof in report.proofs:
@@ -91,6 +93,19 @@ def _facts(report: Report) -> Iterator[str]:
         yield _labelled("saved", saving)
     for note in report.notes:
         yield _labelled("note", plain(note))
+
+
+def calibrated(report: Report) -> str:
+    """How a test that fails now and then was repeated, in a sentence; nothing where it was not."""
+    found = report.calibration
+    if not found:
+        return ""
+    words = f"the {plain(report.terms[1])} end failed in {found.fails} of {found.runs} runs, so "
+    words += f"{count(found.needed, 'pass')} in a row clear a commit, for a chance of "
+    words += f"{found.error:.0%} that a step is wrong; {found.early} of {found.series} series were "
+    words += "decided early"
+    sure = f"; the culprit is right with {percent(report.probability)}" if report.culprits else ""
+    return words + sure
 
 
 def folded(report: Report) -> str:
@@ -148,7 +163,7 @@ def _table(report: Report) -> Iterator[str]:
         reused = ": ".join(x for x in (step.rung, step.reused) if x)
         result = ": ".join(x for x in (step.outcome, bare(step.reason, step.outcome)) if x)
         spared = f"{step.how}: {step.spared}" if step.spared else ""
-        for words in (step.why, result, reused, world, spared):
+        for words in (step.why, result, step.counted, reused, world, spared):
             if words:
                 yield from islice(_wrapped(plain(words), "      "), _LINES)
 

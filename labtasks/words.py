@@ -91,8 +91,9 @@ def percent(probability: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 commit`, `2,000 commits`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`1 commit`, `2,000 commits`, `2 passes`."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 def size(count: float) -> str:

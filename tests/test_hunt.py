@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from conftest import environment
 
-from labtasks import case, main, page, proof, record, report, summary
+from labtasks import case, main, page, proof, record, report, summary, words
 from labtasks.error import InfraError, UserError
+from labtasks.flaky import Series
 from labtasks.git import Commit
 from labtasks.hunt import Hunt
 from labtasks.journal import Journal
@@ -96,7 +97,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         opened.append(journal)
         if not journal.events:
             fixed = settings.pop("fixed", False)
-            options = {"ends": "believed"} if settings.pop("believed", False) else {}
+            options = settings.pop("options", {})
+            options |= {"ends": "believed"} if settings.pop("believed", False) else {}
             paths = settings.pop("paths", ())
             journal.add(
                 Start(
@@ -232,6 +234,43 @@ def test_a_flaky_failure_is_found_with_a_stated_probability(make, seed):
     assert state.culprit.commits == (ids[6],)
     assert max(told.passes + told.fails for told in state.told) > 3
     assert len(table.asked) < 150
+
+
+def test_the_calibration_is_told(make, capsys):
+    """How often the bad end failed, what that asked of the others, which series were decided early:
+    on the screen, and in the reports that another process makes.
+    """
+    runs = iter(range(10_000))
+    hunt, table, ids = make(
+        lambda n, _world: Outcome.BAD if n >= 6 and next(runs) % 2 else Outcome.GOOD,
+        repeats=0, options={"repeats": "auto"}, prove=False,
+    )  # fmt: skip
+    hunt.run()
+    said = capsys.readouterr().out
+    again = Hunt(
+        lab=hunt.lab, store=hunt.store, journal=hunt.journal, prober=table,
+        decider=Decider.of(hunt.begin),
+    )  # fmt: skip
+    found = record.record(again)
+    seen = found.calibration
+    assert seen
+    (end,) = (step for step in found.steps if step.commit == ids[-1])
+    assert (end.fails, end.fails + end.passes) == (seen.fails, seen.runs)
+    assert 0.3 < seen.fails / seen.runs < 0.7
+    decider = Decider.of(hunt.begin)
+    decider.learn(Series(fails=end.fails, passes=end.passes))
+    assert decider.needed == seen.needed > 3
+    assert 0 < seen.early < seen.series == len(found.steps) - 1
+    line = f"failed {seen.fails} of {seen.runs} runs: from here {seen.needed} passes in a row clear"
+    assert line in said
+    assert said.count("decided early") == seen.early
+    told = f"end failed in {seen.fails} of {seen.runs} runs, so {seen.needed} passes in a row clear"
+    for text in (" ".join(summary.text(found).split()), page.html(found)):
+        assert told in text
+        assert f"{seen.early} of {seen.series} series were decided early" in text
+        assert f"the culprit is right with {words.percent(found.probability)}" in text
+        assert all(step.counted in text for step in found.steps)
+    assert report.read(report.json(found)).calibration == seen
 
 
 def test_fixed_is_not_deceived_by_one_lucky_pass(make):

@@ -323,26 +323,14 @@ def test_the_cheapest_of_a_class_stands_for_it():
     assert (number(choice.commit), number(choice.root)) == (6, 5)
 
 
-def test_a_prior_moves_the_middle():
-    prior = {name(n): 0.01 for n in range(1, 101)} | {name(n): 1.0 for n in (90, 91, 92, 93)}
-    choice = choose(line(100), prior=prior)
-    assert choice is not None
-    assert number(choice.commit) == 91
-
-
-def test_a_prior_counts_every_commit_once(cases):
-    """The mass below a commit, with merges, against plain addition."""
-    rng = random.Random(8)  # noqa: S311
+def test_a_merge_counts_every_commit_once(cases):
+    """How many commits a verdict decides, with merges, against plain counting."""
     for case in cases[:200]:
-        history = case.history
-        prior = {name(n): float(rng.randint(1, 63)) for n in case.possible()}
-        prior[name(case.bad)] = 4095.0  # the greatest weight: no other one is rounded
-        search = start(graph(history.mapping(case.possible())), name(case.bad))
-        choice = choose(search, prior=prior)
+        search = start(graph(case.history.mapping(case.possible())), name(case.bad))
+        choice = choose(search)
         if choice is not None:
-            below = history.ancestors[number(choice.commit)] & case.possible()
-            total = sum(prior.values())
-            assert choice.odds == pytest.approx(sum(prior[name(n)] for n in below) / total)
+            below = case.history.ancestors[number(choice.commit)] & case.possible()
+            assert choice.odds == pytest.approx(len(below) / len(case.possible()))
 
 
 def test_after_a_skip_the_next_is_elsewhere():
