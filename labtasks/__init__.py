@@ -53,7 +53,7 @@ Which commit changed the verdict?
 Commands
     kinds tasks loader dodo              doit's tasks
     commands explain verify              doit's commands: why, and is it true
-    bisect_command bisect_status         `doit bisect`
+    bisect_command by_hand bisect_status `doit bisect`
     objection                            what is refused before its journal is written
     care survey gc room remains          what the cache holds, and may hold
     checkup doctor                       whether all is well: in a machine, here

@@ -6,19 +6,18 @@ Knows how words become a bisect's start; the search itself is elsewhere.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from labtasks import gitlog, signals
+from labtasks import by_hand, gitlog, signals
 from labtasks.error import Code, InfraError, UserError, given_space, say
 from labtasks.git import Commit, CommitId
 from labtasks.journal import Journal, read
 from labtasks.lab import Lab
 from labtasks.loader import LabCommand, open_session
-from labtasks.progress import End, Start, State, Told, imported, state
+from labtasks.progress import End, Start, State, imported, state
 from labtasks.tasks import Session, request
 
 if TYPE_CHECKING:
@@ -28,10 +27,12 @@ if TYPE_CHECKING:
 _FLAGS: tuple[tuple[str, str, type, Any, str], ...] = (
     ("good", "good", list, [], "a commit that is good (several may be given)"),
     ("bad", "bad", str, "", "the commit that is bad"),
+    ("old", "old", list, [], "the same as --good: with --fixed a commit that is broken"),
+    ("new", "new", str, "", "the same as --bad: with --fixed the commit that is fixed"),
     ("vm", "vm", str, "", "the VM to test in (the only one of a lab need not be named)"),
     ("test", "test", str, "", "a test script instead of lab.toml's"),
     ("repeats", "repeats", str, "", "runs that must be good; auto finds out how many"),
-    ("fixed", "fixed", bool, False, "find what mended a failure: good passes no more, bad passes"),
+    ("fixed", "fixed", bool, False, "find what mended a failure between --old and --new"),
     ("first_parent", "first-parent", bool, False, "follow only first parents of merges"),
     ("process", "process", int, 0, "2: the next builds are made while a test runs"),
     ("trust_ends", "trust-ends", bool, False, "take both ends for granted, as git does"),
@@ -92,8 +93,8 @@ def _answer(session: Session, options: Any, words: list[str]) -> int:
         if options["replay"]:
             _replay(session, journal, Path(options["replay"]), options)
         elif words and words[0] in ("good", "bad", "skip", *_terms(journal.state)):
-            return _by_hand(session, journal, words[0], words[1:])
-        elif options["good"] or options["bad"]:
+            return by_hand.told(session.lab, journal, words[0], words[1:])
+        elif any(options[end] for end in ("good", "bad", "old", "new")):
             _begin(session, journal, options, words)
         elif words:
             raise UserError(
@@ -117,15 +118,19 @@ def _terms(found: State) -> tuple[str, ...]:
 
 def _asked(session: Session, options: Any, paths: list[str]) -> Start:
     """The start that a command line describes. Raises UserError."""
-    if not (options["good"] and options["bad"]):
+    goods, bad = [*options["good"], *options["old"]], options["bad"] or options["new"]
+    if not (goods and bad):
         raise UserError(
             "a bisect needs both ends", hint="doit bisect --good REF --bad REF [--vm VM]"
         )
     repository = session.lab.repository
     _, vm = session.on_vm(f"HEAD:{options['vm']}")
+    old, new = ("broken", "fixed") if options["fixed"] else ("good", "bad")
     return Start(
-        goods=tuple(dict.fromkeys(repository.commit(ref).id for ref in options["good"])),
-        bad=repository.commit(options["bad"]).id,
+        old=old,
+        new=new,
+        goods=tuple(dict.fromkeys(repository.commit(ref).id for ref in goods)),
+        bad=repository.commit(bad).id,
         vm=vm,
         test=options["test"],
         fixed=options["fixed"],
@@ -164,7 +169,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
     if same and not under_way.end:
         return
     objection.to_another(under_way)
-    objection.to_ends(session.lab, start, said=options["bad"])
+    objection.to_ends(session.lab, start, said=options["bad"] or options["new"])
     objection.to_testing(session.lab, start, _world(session, start))
     journal.add(start)
 
@@ -198,23 +203,6 @@ def _replay(session: Session, journal: Journal, path: Path, options: Any) -> Non
     objection.to_testing(session.lab, begin, _world(session, begin))
     for event in events:
         journal.add(event)
-
-
-def _by_hand(session: Session, journal: Journal, word: str, refs: Sequence[str]) -> int:
-    from labtasks import bisect_status, objection  # noqa: PLC0415
-
-    begin = journal.state.begun()
-    verdict = begin.terms.verdict(word)
-    for ref in refs or ["HEAD"]:
-        commit = session.lab.repository.commit(ref)
-        told = Told(
-            commit=commit.id, verdict=verdict, outcome=word, reason="said so", how="by hand"
-        )
-        objection.to_verdict(session.lab, journal.events, told)
-        journal.add(told)
-        say(f"{commit.short} is {word}, said by hand")
-    bisect_status.say_next(session.lab, journal.state)
-    return Code.DONE
 
 
 def _hunt(session: Session, journal: Journal, options: Any) -> int:

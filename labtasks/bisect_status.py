@@ -41,7 +41,7 @@ def status(lab: Lab, store: Store, found: State) -> int:
         return Code.NO
     names = lab.repository.about(found.culprit.commits)
     for commit in found.culprit.commits:
-        say(f"culprit: {commit} {names[commit].subject}")
+        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
     if len(found.culprit.commits) > 1:
         say("skipped commits leave these in question; any of them may be it")
     for proof in found.proofs:
@@ -67,7 +67,7 @@ def say_next(lab: Lab, found: State) -> None:
         return
     names = repository.about(looked.culprits())
     for commit in looked.culprits():
-        say(f"culprit: {commit} {names[commit].subject}")
+        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
     if len(names) > 1:
         say("skipped commits leave these in question; any of them may be it")
     say("not proved yet: `doit bisect` goes on")

@@ -30,6 +30,7 @@ _COMMITS = 200
 """How many of the newest are offered by their ids."""
 
 _BY_HAND = ("good", "bad", "skip")
+_ENDS = ("--good", "--bad", "--old", "--new")
 _SAFE = re.compile(r"[\w./@+-]+")
 """Names that mean nothing else to a shell: git allows nearly everything in a branch's name."""
 
@@ -165,7 +166,7 @@ def _doit(
 ) -> Iterable[str]:
     plain = [w for w in words if not w.startswith("-") and "=" not in w]
     command = plain[0] if plain and plain[0] in (*plugins, *DOIT) else ""
-    if words and words[-1] in ("--good", "--bad", "--vm"):
+    if words and words[-1] in (*_ENDS, "--vm"):
         return names.vms if words[-1] == "--vm" else names.refs(word)
     if word.startswith("-"):
         return _options(word, plugins.get(command, ""), names)
@@ -196,7 +197,7 @@ def _options(word: str, plugin: str, names: Names) -> Iterable[str]:
     """A command's options, or the values of one: `--good=<ref>`."""
     option, equals, typed = word.partition("=")
     if equals:
-        refs = names.refs(typed) if option in ("--good", "--bad") else []
+        refs = names.refs(typed) if option in _ENDS else []
         return (f"{option}={value}" for value in (names.vms if option == "--vm" else refs))
     if not plugin:
         return ("--help",)

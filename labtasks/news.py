@@ -25,7 +25,7 @@ from labtasks.words import count, cut, duration, plain
 
 _LINES = 12
 _COLUMNS = 200
-_FOUND = re.compile(r"(?:no )?culprit: .*|not finished: .*in question.*")
+_FOUND = re.compile(r"(?:(?:no )?culprit|fixed by): .*|not finished: .*in question.*")
 """What a bisect ends with."""
 
 

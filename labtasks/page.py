@@ -51,13 +51,14 @@ def html(found: Report) -> str:
         for name, inner in sections
         if inner
     )
+    mended = ' class="mended"' if found.fixed else ""
     style = STYLE.read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{e(_title(found))}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<title>{e(_title(found))}</title>\n<style>\n{style}</style>\n</head>\n<body{mended}>\n"
         f"<main>{body}</main>\n{_foot(found)}\n</body>\n</html>\n"
     )
 
@@ -78,7 +79,7 @@ def _headline(found: Report) -> str:
         return f"Any of {len(found.culprits)} commits"
     if not found.finished:
         return f"Not finished: {count(found.remaining, 'commit')} in question"
-    return "No culprit found"
+    return f"No {found.culprit} found"
 
 
 def _head(found: Report) -> str:
@@ -89,7 +90,8 @@ def _head(found: Report) -> str:
     )
     if len(found.culprits) == 1:
         culprit = found.culprits[0]
-        title = f"<h1>{icon('culprit')}<span>{e(found.subject(culprit))}</span></h1>"
+        by = "<small>Fixed by</small>" if found.fixed else ""
+        title = f"<h1>{icon('culprit')}<span>{by}{e(found.subject(culprit))}</span></h1>"
         title += _identity(found, culprit)
     else:
         title = f"<h1>{e(_headline(found))}</h1>"
@@ -149,9 +151,9 @@ def _proof(found: Report) -> str:
 
 def _proved(found: Report, proof: Proof) -> str:
     what = {
-        "culprit": "The culprit, built clean",
+        "culprit": f"The {found.culprit}, built clean",
         "parent": "Its parent, built clean",
-        "revert": "The culprit reverted on the newest commit",
+        "revert": f"The {found.culprit} reverted on the newest commit",
     }[proof.role]
     agrees = "as found" if proof.agrees else "<strong>not as found</strong>"
     why = bare(proof.reason, proof.verdict)

@@ -76,18 +76,23 @@ def icon(state: State) -> str:
 
 def word(report: Report, state: State) -> str:
     """A state in the person's terms."""
-    return {"good": report.terms[0], "bad": report.terms[1]}.get(state, state)
+    old, new = report.terms
+    return {"good": old, "bad": new, "culprit": report.culprit}.get(state, state)
 
 
 def legend(report: Report) -> str:
     """What the marks mean that occur."""
     seen = {node.state for node in report.nodes}
     items = (
-        f"<li>{icon(state)} {e(words or word(report, state))}</li>"
+        f"<li>{icon(state)} {e(_meaning(report, state, words))}</li>"
         for state, words in MEANINGS.items()
         if state in seen
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _meaning(report: Report, state: State, words: str) -> str:
+    return f"the {report.culprit}" if state == "culprit" else words or word(report, state)
 
 
 def history(report: Report) -> str:
@@ -172,7 +177,7 @@ def _segment(report: Report, draw: _Lanes, rows: Sequence[Row], nodes: Sequence[
 
 
 def _item(report: Report, node: Node) -> str:
-    """A commit's words beside its mark."""
+    state = _meaning(report, node.state, MEANINGS[node.state])
     state = MEANINGS[node.state] or word(report, node.state)
     title = "; ".join(x for x in (node.subject, node.author, day(node.date), state, node.why) if x)
     told = e(word(report, node.state))

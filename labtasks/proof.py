@@ -52,6 +52,10 @@ def _reverted(case: Case, culprit: Commit) -> None:
         _proved(case, case.lab.repository.commit(made), Verdict.GOOD, "revert")
 
 
+def _named(case: Case, role: Role) -> str:
+    return "fix" if role == "culprit" and case.begin.fixed else role
+
+
 def _proved(case: Case, commit: Commit, wanted: Verdict, role: Role) -> bool:
     """Build one commit clean and test it again, unless that was done. What disagrees with the
     search is taken back.
@@ -60,7 +64,7 @@ def _proved(case: Case, commit: Commit, wanted: Verdict, role: Role) -> bool:
         return True
     started = time.monotonic()
     say(f"proof: {commit.short} {commit.subject}: built clean, tested again")
-    case.view.turn(commit, f"proof: {role}", "built clean, tested again")
+    case.view.turn(commit, f"proof: {_named(case, role)}", "built clean, tested again")
     case.outlook()
     found, verdict, _ = case.decider.decide(anew(case.prober, commit))
     same = verdict is wanted

@@ -47,6 +47,7 @@ def record(hunt: Hunt) -> Report:
         good=begin.goods,
         bad=begin.bad,
         terms=(begin.terms.old, begin.terms.new),
+        fixed=begin.fixed,
         vm=begin.vm,
         test=begin.test or hunt.lab.settings.test.script,
         culprits=culprits,
@@ -66,7 +67,7 @@ def record(hunt: Hunt) -> Report:
         savings=tuple(savings.told(steps, idle, why_idle)),
         full_build_seconds=round(full, 1),
         saved_seconds=round(full * len(steps) - waited, 1) if full else 0,
-        excerpt=_excerpt(state.told),
+        excerpt=_excerpt(state.told, Verdict.GOOD if begin.fixed else Verdict.BAD),
         commands=tuple(_commands(hunt, culprits)),
         finished=bool(whole),
     )
@@ -192,9 +193,9 @@ def _state(
     return "open" if root in search.open else "cleared"
 
 
-def _excerpt(told: tuple[Told, ...]) -> str:
+def _excerpt(told: tuple[Told, ...], failing: Verdict) -> str:
     """The console around the last failure, or "" where there is none."""
-    bad = [t for t in told if t.verdict is Verdict.BAD and t.facts.get("console")]
+    bad = [t for t in told if t.verdict is failing and t.facts.get("console")]
     if not bad:
         return ""
     try:

@@ -98,7 +98,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A bisect, finished or not. All times in seconds, `started` since 1970; 0 is not known.
 
-    `terms` are the words for as before and changed. `culprits` is one commit, or all that skipped
+    `terms` are the words for as before and changed; `fixed`: what mended a failure is looked for.
+    `culprits` is one commit, or all that skipped
     ones leave open; `probability` is that of their being right, `calibration` says how often the
     test failed, where that was found out. `diffstat` and `message` are the
     culprit's. `builds` are those of toolchains, worlds and kernels, made ahead or failed, too, and
@@ -113,6 +114,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     good: tuple[str, ...]
     bad: str
     terms: tuple[str, str] = ("good", "bad")
+    fixed: bool = False
     vm: str = ""
     test: str = ""
     culprits: tuple[str, ...] = ()
@@ -145,6 +147,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The first line of a commit's message, wherever it is told."""
         told: tuple[Node | Step | Proof, ...] = (*self.nodes, *self.steps, *self.proofs)
         return next((one.subject for one in told if one.commit == commit), "")
+
+    @property
+    def culprit(self) -> str:
+        """What the commit that is looked for is called."""
+        return "fix" if self.fixed else "culprit"
 
     @property
     def remaining(self) -> int:

@@ -50,6 +50,11 @@ class Terms:
                 hint=f"two different words, none of {', '.join(sorted(_TAKEN))}",
             )
 
+    @property
+    def named(self) -> str:
+        """What the commit that is looked for is to the new state."""
+        return "fixed by" if self.fixed else "culprit"
+
     def word(self, verdict: Verdict) -> str:
         """The person's word for a verdict."""
         return {Verdict.GOOD: self.old, Verdict.BAD: self.new, Verdict.SKIP: "skip"}[verdict]

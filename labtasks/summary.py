@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import islice
 
-from labtasks.report import Report
+from labtasks.report import Proof, Report
 from labtasks.words import bare, block, brief, count, cut, day, duration, percent, plain, short
 
 _COLUMNS = 100
@@ -25,11 +25,16 @@ def verdict_of_proof(report: Report) -> str:
     """One line on what the clean builds came to."""
     if not report.proofs:
         return "not proved: nothing was built clean and tested again"
-    wrong = [proof.role for proof in report.proofs if not proof.agrees]
+    wrong = [role(report, proof) for proof in report.proofs if not proof.agrees]
     if wrong:
         return f"NOT proved: built clean, {' and '.join(wrong)} came to another verdict"
-    roles = ", ".join(proof.role for proof in report.proofs)
+    roles = ", ".join(role(report, proof) for proof in report.proofs)
     return f"proved: built clean and tested again, as found ({roles})"
+
+
+def role(report: Report, proof: Proof) -> str:
+    """Why a commit is in the proof, in a word."""
+    return report.culprit if proof.role == "culprit" else proof.role
 
 
 def text(report: Report) -> str:
@@ -46,14 +51,15 @@ def text(report: Report) -> str:
 
 def _found(report: Report) -> Iterator[str]:
     if not report.culprits:
-        state = "no culprit" if report.finished else "not finished"
+        state = f"no {report.culprit}" if report.finished else "not finished"
         done = count(len(report.steps), "step")
         yield f"{state}: {count(report.remaining, 'commit')} in question after {done}"
         return
+    named = "fixed by" if report.fixed else "culprit"
     if len(report.culprits) > 1:
-        yield f"culprit: any of {len(report.culprits)}; those that were skipped leave it open"
+        yield f"{named}: any of {len(report.culprits)}; those that were skipped leave it open"
     for commit in report.culprits:
-        yield f"culprit: {short(commit)} {plain(report.subject(commit))}{_signed(report, commit)}"
+        yield f"{named}: {short(commit)} {plain(report.subject(commit))}{_signed(report, commit)}"
 
 
 def _signed(report: Report, commit: str) -> str:
@@ -73,7 +79,7 @@ def _facts(report: Report) -> Iterator[str]:
         yield _labelled("proof", verdict_of_proof(report))
     for proof in report.proofs:
         agrees = "as found" if proof.agrees else "NOT as found"
-        words = f"{proof.role:<8} {short(proof.commit)} {plain(proof.verdict)}, {agrees}"
+        words = f"{role(report, proof):<8} {short(proof.commit)} {plain(proof.verdict)}, {agrees}"
         why = f": {bare(proof.reason, proof.verdict)}" if proof.reason else ""
         yield cut(_labelled("", plain(f"{words} ({duration(proof.seconds)}){why}")), _COLUMNS)
     for at, line in enumerate(block(report.diffstat)):
@@ -104,8 +110,9 @@ def calibrated(report: Report) -> str:
     words += f"{count(found.needed, 'pass')} in a row clear a commit, for a chance of "
     words += f"{found.error:.0%} that a step is wrong; {found.early} of {found.series} series were "
     words += "decided early"
-    sure = f"; the culprit is right with {percent(report.probability)}" if report.culprits else ""
-    return words + sure
+    if report.culprits:
+        words += f"; the {report.culprit} is right with {percent(report.probability)}"
+    return words
 
 
 def folded(report: Report) -> str:

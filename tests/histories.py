@@ -90,8 +90,10 @@ def random_case(rng: random.Random, *, skips: bool = True) -> Case:
     better = [n for n in everyone if culprit not in history.ancestors[n]]
     bad = rng.choice((worse[-1], rng.choice(worse)))
     goods = tuple(rng.sample(better, rng.randint(1, min(3, len(better)))))
-    part = rng.choice((0, 0.1, 0.4, 0.8)) if skips else 0
+    part = rng.choice((0.05, 0.1, 0.4, 0.8)) if skips else 0
     untestable = frozenset(n for n in everyone if n != bad and rng.random() < part)
+    if skips and not untestable:
+        untestable = frozenset({rng.choice([n for n in everyone if n != bad])})
     return Case(history=history, culprit=culprit, bad=bad, goods=goods, untestable=untestable)
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from conftest import doit
 
-from labtasks import bisect_command, bisect_status, journal, main, objection
+from labtasks import (
+    bisect_command,
+    bisect_status,
+    by_hand,
+    gitlog,
+    journal,
+    main,
+    objection,
+)  # fmt: skip
 from labtasks.error import UserError
 from labtasks.git import CommitId
 from labtasks.journal import Journal
@@ -71,7 +79,7 @@ def test_a_verdict_outside_the_paths_is_refused_with_the_paths(lab):
     assert caught.value.hint == f"those of {between} that touch docs no such are"
 
 
-def test_a_log_ends_with_the_culprit_as_gits_does(lab):
+def test_a_bookends_with_the_culprit_as_gits_does(lab):
     begin = ends(lab)
     found = load(lab).repository.commit("bad~3")
     events = [begin, Told(commit=found.id, verdict=Verdict.BAD)]
@@ -100,6 +108,54 @@ def test_verdicts_by_hand_say_what_is_next_and_in_the_end_the_culprit(lab):
     assert said.stdout.splitlines()[-2:] == culprit
     status = doit(lab, "bisect", "--status")
     assert (status.returncode, status.stdout.splitlines()[-2:]) == (1, culprit)
+
+
+def test_a_range_is_skipped_as_git_does(lab, tmp_path, capsys):
+    found = load(lab)
+    commit = found.repository.commit
+    with Journal(tmp_path / "journal") as book:
+        book.add(ends(lab, vm="test"))
+        by_hand.told(found, book, "good", ["bad~8"])
+        by_hand.told(found, book, "skip", ["bad~6..bad~2", "bad~1"])
+        skipped = [t.commit for t in book.state.told if t.verdict is Verdict.SKIP]
+        between = found.repository.between(commit("bad~2").id, [commit("bad~6").id])
+        assert skipped == [*reversed(between), commit("bad~1").id]
+        assert f"bad~6..bad~2: {len(between)} commits skip, said by hand" in capsys.readouterr().out
+        before = len(book.events)
+        for words, said in (
+            (("skip", "bad~6..bad~2"), "without a verdict"),
+            (("skip", "bad~6...bad~2"), "no range"),
+            (("bad", "bad~6..bad~2"), "only skip takes one"),
+            (("skip", "bad~7", "nowhere..bad"), "is not a commit"),
+        ):
+            with pytest.raises(UserError, match=said):
+                by_hand.told(found, book, words[0], words[1:])
+        assert len(book.events) == before
+        by_hand.told(found, book, "skip", ["bad~8..bad"])  # the bad end stays bad
+        last = book.state
+        assert {t.commit for t in last.told} >= set(between) | {commit("bad~7").id}
+        assert all(t.commit != last.begun().bad for t in last.told)
+        assert "any of them may be it" in capsys.readouterr().out
+
+
+def test_what_is_mended_is_broken_first_and_fixed_by(lab, tmp_path, capsys):
+    plain = {name: default for name, _, _, default, _ in bisect_command._FLAGS}
+    asked = plain | {"fixed": True, "old": ["good"], "new": "bad", "vm": "farm", "repeats": "1"}
+    with Journal(tmp_path / "journal") as book:
+        found = session(lab)
+        bisect_command._begin(found, book, asked, [])
+        begin = book.state.begun()
+        assert (begin.old, begin.new, begin.fixed) == ("broken", "fixed", True)
+        for word, ref in (("broken", "bad~1"), ("fixed", "bad")):
+            by_hand.told(found.lab, book, word, [ref])
+        assert f"fixed by: {begin.bad}" in capsys.readouterr().out
+        with pytest.raises(UserError, match="'good' is no verdict") as refused:
+            by_hand.told(found.lab, book, "good", ["bad~2"])
+        assert refused.value.hint == "one of broken, fixed, skip"
+        log = bisect_status.git_log(found.lab, book.state)
+        assert "'--term-old=broken' '--term-new=fixed'" in log
+        read = gitlog.read(log, lambda name: found.lab.repository.commit(name).id)
+        assert read.mending
 
 
 @pytest.mark.parametrize("words", [("",), ("run", ""), ("gc", ""), ("verdict", ""), ("ssh", "")])

@@ -259,6 +259,21 @@ def test_the_persons_terms():
     assert [found.state(said) for said in ("bad", "skip")] == ["bad", "skip"]
 
 
+def test_what_mended_it_is_no_culprit():
+    found = replace(sample(), terms=("broken", "fixed"), fixed=True)
+    lines = summary.text(found).splitlines()
+    assert lines[0].startswith(f"fixed by: {found.culprits[0][:12]} ")
+    told = read(found)
+    assert [attrs["class"] for attrs in told.all("body")] == ["mended"]
+    assert "The fix, built clean" in told.text
+    for text in ("\n".join(lines), told.text):
+        assert "as found (fix, parent, revert)" in text
+        assert "culprit" not in text
+    none = replace(unfinished(), finished=True, fixed=True)
+    assert summary.text(none).startswith("no fix: ")
+    assert "No fix found" in read(none).text
+
+
 def test_json_is_read_again():
     found = sample()
     assert report.read(report.json(found)) == found
@@ -356,10 +371,10 @@ def test_contrast():
     half = len(pairs) // 2
     for theme in (dict(pairs[:half]), dict(pairs[half:])):
         behind = [theme[name] for name in ("paper", "card", "tint-bad", "tint-good")]
-        for name in ("ink", "soft", "good", "bad", "skip", "open"):
+        for name in ("ink", "soft", "green", "red", "skip", "open"):
             assert min(contrast(theme[name], back) for back in behind) >= 4.5, name
         assert contrast(theme["edge"], theme["paper"]) >= 3
-        for name in ("good", "bad", "skip"):
+        for name in ("green", "red", "skip"):
             assert contrast(theme["on"], theme[name]) >= 4.5
 
 
