@@ -52,7 +52,7 @@ Which commit changed the verdict?
 
 Commands
     kinds tasks loader dodo              doit's tasks
-    commands explain verify              doit's commands: why, and is it true
+    commands explain verify again        doit's commands: why, is it true, and once more
     bisect_command by_hand bisect_status `doit bisect`
     objection                            what is refused before its journal is written
     care survey gc room remains          what the cache holds, and may hold

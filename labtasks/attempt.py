@@ -193,9 +193,9 @@ class Attempt:
                 commit=want.commit.id, error=error, log=str(log), step=step, finished=time.time()
             )
             self.store.remember(want.kind, want.key, found)
-        by_hand = failure.shell_line(step, self.lab.recipe.env, space.places())
+        again = failure.again(self.lab, want)
         raise BuildError(
-            f"{want.name} does not build: {error}\n  log: {log}\n  step: {by_hand}",
+            f"{want.name} does not build: {error}\n  log: {log}\n  again: {again}",
             hint=f"`doit retry=yes {want.words}{want.name}` builds it again",
         )
 

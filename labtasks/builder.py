@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks import layer, processor, recorder, supervisor
+from labtasks import layer, process, processor, recorder, supervisor
 from labtasks.binding import JOBS, Bound, Places
 from labtasks.layer import Entry, LayerId
 from labtasks.manifest import Step
@@ -129,6 +129,17 @@ class Workspace(ABC):
         command, where = self.inside(argv, cwd or self.places().src)
         env = self.environment()
         return supervisor.run(command, log=log, env=env, cwd=where, until=until, echo=echo)
+
+    def attended(self, argv: Sequence[str], prompt: str, *, terminal: bool) -> int:
+        """Run a command on the person's own terminal, where it sees the trees; its status."""
+        del terminal
+        command, where = self.inside(argv, self.places().src)
+        return process.attached(command, env=self.attending(prompt), cwd=where)
+
+    def attending(self, prompt: str) -> dict[str, str]:
+        """The environment of what a person runs: that of a step, and for a shell its terminal's."""
+        kind = os.environ.get("TERM", "dumb")
+        return {**self.environment(), **({"PS1": prompt, "TERM": kind} if prompt else {})}
 
     @abstractmethod
     def out(self) -> str:

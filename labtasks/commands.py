@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from labtasks import config, lab, tasks
+from labtasks import config, lab, recipe, tasks
 from labtasks.error import STOP, Code, LabError, UserError, given_space, say
 from labtasks.key import Wanted
 from labtasks.kinds import KINDS
@@ -21,30 +21,36 @@ from labtasks.loader import LabCommand, open_session
 from labtasks.store import Store
 
 
-class _Ask(LabCommand):
+class _About(LabCommand):
     """A command about artifacts, named `kind:ref`."""
 
-    doc_usage = "KIND:REF ..."
     kinds: tuple[str, ...] = KINDS
+
+    def named(self, name: str) -> tuple[str, str]:
+        """Kind and ref of a word. Raises UserError for a kind that the command does not take."""
+        kind, _, ref = name.partition(":")
+        if kind in KINDS and kind not in self.kinds:
+            takes = f"{', '.join(self.kinds[:-1])} or {self.kinds[-1]}"
+            hint = f"doit {self.name} {self.kinds[0]}:{ref or 'HEAD'}"
+            raise UserError(f"{self.name} takes {takes}, not {kind!r}", hint=hint)
+        if kind not in self.kinds or not ref:
+            usual = f"{kind}:HEAD" if kind in self.kinds else f"kernel:{kind}"
+            hint = config.nearest(kind, self.kinds) if ref else f"doit {self.name} {usual}"
+            raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
+        return kind, ref
+
+
+class _Ask(_About):
+    """One that answers for each of several."""
+
+    doc_usage = "KIND:REF ..."
 
     def execute(self, _options: Any, names: list[str]) -> int:
         """Doit's hook."""
         if not names:
             raise UserError(f"{self.name}: of what?", hint=f"doit {self.name} kernel:HEAD")
         session = open_session()
-        codes = []
-        for name in names:
-            kind, _, ref = name.partition(":")
-            if kind in KINDS and kind not in self.kinds:
-                takes = f"{', '.join(self.kinds[:-1])} or {self.kinds[-1]}"
-                hint = f"doit {self.name} {self.kinds[0]}:{ref or 'HEAD'}"
-                raise UserError(f"{self.name} takes {takes}, not {kind!r}", hint=hint)
-            if kind not in self.kinds or not ref:
-                usual = f"{kind}:HEAD" if kind in self.kinds else f"kernel:{kind}"
-                hint = config.nearest(kind, self.kinds) if ref else f"doit {self.name} {usual}"
-                raise UserError(f"{self.name} takes KIND:REF, not {name!r}", hint=hint)
-            codes.append(self.answer(session, kind, ref))
-        return max(codes)
+        return max([self.answer(session, *self.named(name)) for name in names])
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
         """Answer for one artifact: 0 or 1."""
@@ -111,12 +117,63 @@ class Verify(_Ask):
         return Code.DONE if found.same else Code.NO
 
 
-class _Visit(LabCommand):
-    """A command for a person at a machine; what follows the machine's name is not for doit."""
+class _Takes(LabCommand):
+    """A command with another command behind its own words, which is not for doit."""
+
+    leads = True
+
+    def typed(self) -> list[str]:
+        """The words behind its options. doit takes `a=b` for itself: they are read as typed."""
+        _, words = self.cmdparser.parse(sys.argv[sys.argv.index(self.name) + 1 :])
+        return list(words)
+
+
+_STEPS = {
+    "name": "steps", "long": "steps", "type": bool, "default": False,
+    "help": "first run the recipe's steps on what a clean build begins with, until one fails",
+}  # fmt: skip
+
+
+class Shell(_About, _Takes):
+    """A shell, or a command, where the steps of a build run."""
+
+    name = "shell"
+    doc_purpose = "a shell where a build runs: its trees, its environment; nothing is kept"
+    doc_usage = "[--steps] KIND:REF [COMMAND ...]"
+    doc_description = (
+        "Shows an artifact's objects where it is in the store, else what its build begins with. "
+        "The command's own status, or that of the step that failed; 3: the question was wrong."
+    )
+    kinds = recipe.KINDS
+    cmd_options = (_STEPS,)
+
+    def execute(self, options: Any, _words: list[str]) -> int:
+        """Doit's hook."""
+        from labtasks.again import Again  # noqa: PLC0415
+
+        said, words = {}, self.typed()
+        while words and "=" in words[0] and ":" not in words[0].partition("=")[0]:
+            name, _, value = words.pop(0).partition("=")
+            said[name] = value
+        if not words:
+            raise UserError("shell: of what?", hint="doit shell kernel:HEAD")
+        session = open_session(words=said)
+        chosen = Again(
+            lab=session.lab, store=session.store, want=session.want(*self.named(words[0])),
+            request=tasks.request(session),
+        )  # fmt: skip
+        terminal = os.isatty(0) and os.isatty(1)
+        if not (terminal or words[1:] or options["steps"]):
+            raise UserError("shell: this is no terminal", hint="--steps, or a command behind it")
+        return chosen.enter(words[1:], steps=options["steps"], terminal=terminal)
+
+
+class _Visit(_Takes):
+    """A command for a person at a machine."""
 
     def execute(self, _options: Any, _words: list[str]) -> int:
-        """Doit's hook. doit takes `a=b` for itself: the words are read as they were typed."""
-        _, words = self.cmdparser.parse(sys.argv[sys.argv.index(self.name) + 1 :])
+        """Doit's hook."""
+        words = self.typed()
         if not words:
             raise UserError(f"{self.name}: which machine?", hint=f"doit {self.name} <vm>")
         found = lab.load(Path.cwd())

@@ -6,14 +6,16 @@ Knows nothing of how builds are run.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from labtasks.binding import Places
 from labtasks.error import InfraError, is_full, no_space
+from labtasks.key import Wanted
+from labtasks.lab import Lab
 
 _ERRORS = (
     r"(?i)^(?!collect2: ).*\b(?:fatal )?error\b\s*:",  # the linker's own words are above gcc's
@@ -44,10 +46,14 @@ def first_of(lines: Sequence[str], patterns: Sequence[str] = ()) -> str:
     return ""
 
 
-def shell_line(step: str, environment: Mapping[str, str], places: Places) -> str:
-    """How a person runs a step by hand, in the sources' root."""
-    env = " ".join(f"{k}={shlex.quote(v)}" for k, v in sorted(environment.items()))
-    return f"cd {places.src} && env {env} sh -e -c {shlex.quote(step)}"
+def again(lab: Lab, want: Wanted) -> str:
+    """The command that runs a build's steps once more where they ran, to be typed where the person
+    is. Raises UserError.
+    """
+    builder = f"builder={lab.builder_said} " if lab.builder_said else ""
+    there = lab.directory.absolute()
+    go = "" if Path(os.environ.get("PWD", "")) == there else f"cd {shlex.quote(str(there))} && "
+    return f"{go}doit shell --steps {builder}{want.words}{want.name}"
 
 
 def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:

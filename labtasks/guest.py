@@ -179,6 +179,13 @@ class Guest(Workspace):
         text = ssh.scrubbed(argv, self.environment(), cwd)
         return ssh.bound(self.site.to, self.site.step(text)), self.scratch
 
+    def attended(self, argv: Sequence[str], prompt: str, *, terminal: bool) -> int:
+        text = ssh.scrubbed(argv, self.attending(prompt), self.places().src, alone=False)
+        code = ssh.attached(self.site.to, self.site.step(text), terminal=terminal)
+        if code == ssh.FAILED:
+            raise self.site.lost("ssh ended")
+        return code
+
     def launch(
         self,
         argv: Sequence[str],

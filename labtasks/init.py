@@ -38,6 +38,7 @@ doctor = labtasks.care:Doctor
 verdict = labtasks.commands:Verdict
 ssh = labtasks.commands:Ssh
 console = labtasks.commands:Console
+shell = labtasks.commands:Shell
 """
 
 

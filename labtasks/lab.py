@@ -91,6 +91,12 @@ class Lab:
         return self.settings.builder.partition(":")[2] or self.settings.builder
 
     @property
+    def builder_said(self) -> str:
+        """What `builder=` has to say for this builder; "" where lab.toml does. Raises UserError."""
+        written = config.read(self.directory / FILE, Settings).builder
+        return "" if written == self.settings.builder else self.settings.builder
+
+    @property
     def vms(self) -> dict[str, Vm]:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
         return self.settings.vm or {"test": Vm()}

@@ -40,13 +40,16 @@ class LabCommand(Command):  # type: ignore[misc]
     refused: ClassVar[int] = Code.REFUSED
     """What it ends with where the question was wrong."""
 
+    leads: ClassVar[bool] = False
+    """Whether a command of its own stands behind its words."""
+
     def get_options(self) -> list[CmdOption]:
         """Doit's hook."""
         return [*super().get_options(), CmdOption(_DIRECTORY)]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Doit's hook. What follows a machine's name is not for doit."""
-        if "--help" in (in_args[:1] if self.name == "ssh" else in_args):
+        if "--help" in (in_args[:1] if self.leads else in_args):
             sys.stdout.write(f"{self.help()}\n")
             return 0
         try:

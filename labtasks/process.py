@@ -196,16 +196,25 @@ def stream(argv: Sequence[str], *, data: Path | None = None, into: Path | None =
     return Answer(code=done.returncode, output=b"", error=done.stderr.decode(errors="replace"))
 
 
-def attached(argv: Sequence[str]) -> int:
-    """Run a command on the person's own terminal until it ends; its status. Ctrl-C is the
-    command's. Raises UserError when it is missing.
+def attached(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> int:
+    """Run a command on the person's own terminal until it ends; its status, as a shell says it.
+    Ctrl-C is the command's. `env` is its environment, the person's without. Raises UserError when
+    it is missing.
     """
     which(argv[0])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         # the child must not inherit "ignored"
-        child = subprocess.Popen(argv, preexec_fn=signals.default)  # noqa: S603, PLW1509
-        return child.wait()
+        child = subprocess.Popen(  # noqa: S603
+            argv,
+            env=env,
+            cwd=cwd,
+            preexec_fn=signals.default,  # noqa: PLW1509
+        )
+        code = child.wait()
+        return code if code >= 0 else 128 - code
     finally:
         signal.signal(signal.SIGINT, before)
 

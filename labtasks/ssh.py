@@ -128,13 +128,14 @@ def query(remote: Remote, command: str, *, data: bytes = b"", timeout: float = 6
     return answer
 
 
-def scrubbed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
-    """Shell text that runs a command in a folder there, with this environment and no other. Its
-    status is never FAILED.
+def scrubbed(argv: Sequence[str], env: Mapping[str, str], cwd: str, *, alone: bool = True) -> str:
+    """Shell text that runs a command in a folder there, with this environment and no other; if
+    `alone`, without input. Its status is never FAILED.
     """
+    given = " </dev/null" if alone else ""
     command = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv])
     status = f"code=$?; [ $code = {FAILED} ] && code={FAILED - 1}; exit $code"
-    return f"umask 022; cd {shlex.quote(cwd)} || exit 1; {command} </dev/null; {status}"
+    return f"umask 022; cd {shlex.quote(cwd)} || exit 1; {command}{given}; {status}"
 
 
 def bound(remote: Remote, command: str) -> list[str]:
@@ -145,11 +146,15 @@ def bound(remote: Remote, command: str) -> list[str]:
     return [*lead, *argv(remote, command, pinned=True)]
 
 
+def attached(remote: Remote, command: str, *, terminal: bool) -> int:
+    """Run a command there on the person's own terminal; its status."""
+    return process.attached(argv(remote, command, pinned=remote.pinned, terminal=terminal))
+
+
 def login(remote: Remote, words: Sequence[str], *, terminal: bool) -> int:
     """A shell, or a command, on the person's own terminal; its status. Raises LabError."""
     command = words[0] if len(words) == 1 else shlex.join(words)
-    line = argv(remote, command, pinned=remote.pinned, terminal=terminal)
-    code = process.attached(line)
+    code = attached(remote, command, terminal=terminal)
     if code == FAILED:  # ssh has said something; what it means is found by asking once more
         query(remote, "true")
     return code

@@ -226,7 +226,7 @@ def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code
     store.remember(want.kind, want.key, found)
     raise BuildError(
         f"{want.name} is not installed: {error}\n  log: {log}\n  step: {step}",
-        hint=f"`doit retry=yes {want.words}{want.name}` installs it again",
+        hint=f"`doit retry=yes echo=yes {want.words}{want.name}` installs it again",
     )
 
 

@@ -22,7 +22,10 @@ COMMANDS = {name: pkgutil.resolve_name(of) for name, of in main._plugins().items
 GIT = "verdict"
 """It ends as `git bisect run` wants it."""
 
-WORDS = {"explain": ["kernel:HEAD"], "verify": ["kernel:HEAD"], "ssh": ["a"], "console": ["a"]}
+WORDS = {
+    "explain": ["kernel:HEAD"], "verify": ["kernel:HEAD"], "shell": ["kernel:HEAD", "true"],
+    "ssh": ["a"], "console": ["a"],
+}  # fmt: skip
 
 
 def codes(text: str) -> set[int]:
