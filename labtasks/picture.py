@@ -178,7 +178,6 @@ def _segment(report: Report, draw: _Lanes, rows: Sequence[Row], nodes: Sequence[
 
 def _item(report: Report, node: Node) -> str:
     state = _meaning(report, node.state, MEANINGS[node.state])
-    state = MEANINGS[node.state] or word(report, node.state)
     title = "; ".join(x for x in (node.subject, node.author, day(node.date), state, node.why) if x)
     told = e(word(report, node.state))
     if node.step:
