@@ -14,9 +14,9 @@ check:
 	@sh .ci/setup check
 	@$(MAKE) lint types test
 
-# besides, what takes a quarter of an hour or more: a day in build VMs, a bisect of Linux
+# besides, what takes a quarter of an hour or more: a day in build VMs, a bisect of Linux; and a browser
 nightly:
-	@sh .ci/setup check
+	@sh .ci/setup nightly
 	LABTASKS_LONG=1 $(BIN)/pytest -n 2 --dist worksteal -rs
 
 lint:

@@ -111,7 +111,7 @@ def calibrated(report: Report) -> str:
     words += f"{found.error:.0%} that a step is wrong; {found.early} of {found.series} series were "
     words += "decided early"
     if report.culprits:
-        words += f"; the {report.culprit} is right with {percent(report.probability)}"
+        words += f"; in the end {percent(report.probability)} sure of the {report.culprit}"
     return words
 
 

@@ -268,7 +268,7 @@ def test_the_calibration_is_told(make, capsys):
     for text in (" ".join(summary.text(found).split()), page.html(found)):
         assert told in text
         assert f"{seen.early} of {seen.series} series were decided early" in text
-        assert f"the culprit is right with {words.percent(found.probability)}" in text
+        assert f"in the end {words.percent(found.probability)} sure of the culprit" in text
         assert all(step.counted in text for step in found.steps)
     assert report.read(report.json(found)).calibration == seen
 
