@@ -76,10 +76,12 @@ class Attempt:
 
     @contextlib.contextmanager
     def built(self, decision: Decision) -> Iterator[Built]:
-        """Run the steps. Raises BuildError when one fails, InfraError when the machine did,
-        UserError for a missing tool or a sealed file that was changed by hand.
+        """Run the steps. Raises BuildError when one fails, or the commit has none of its inputs,
+        InfraError when the machine failed, UserError for a missing tool or a sealed file that was
+        changed by hand.
         """
         lab, store, want = self.lab, self.store, self.want
+        key.refuse_nowhere(lab, want)
         identity.check_tools(lab)
         src = source.checkout(lab, store, key.wanted(lab, "src", want.commit, None))
         trees = outset.trees(lab, want, src, decision.base, self.below)

@@ -19,6 +19,9 @@ from labtasks.error import UserError, no_space
 
 TreeId = NewType("TreeId", str)
 
+ABSENT = "absent"
+"""Instead of the id of what a tree does not have."""
+
 _FULL = 1 << 20
 """Free bytes below which a disk counts as full."""
 
@@ -84,7 +87,7 @@ class Objects:
         return answer.output
 
     def ids(self, tree: TreeId, paths: tuple[str, ...]) -> dict[str, str]:
-        """The object id of each path in a tree; "absent" where there is none. "." is the tree."""
+        """The object id of each path in a tree; ABSENT where there is none. "." is the tree."""
         return {path: object_id for path, (object_id, _) in self._objects(tree, paths).items()}
 
     def which_are_files(self, tree: TreeId, paths: tuple[str, ...]) -> list[str]:
@@ -101,7 +104,7 @@ class Objects:
             for absent in (b" missing\n", b" ambiguous\n"):  # git repeats the name
                 if rest.startswith(name + absent):
                     rest = rest[len(name + absent) :]
-                    found[path] = ("absent", "")
+                    found[path] = (ABSENT, "")
                     break
             else:
                 line, _, rest = rest.partition(b"\n")
@@ -215,7 +218,7 @@ class Objects:
         parents = {str(p) for path in wanted for p in Path(path).parents}
         rules = sorted(str(Path(p) / ".gitattributes") for p in parents)
         for path, blob in self.ids(tree, tuple(rules)).items():
-            if blob != "absent":
+            if blob != ABSENT:
                 wanted.setdefault(path, ("100644", blob))
         lines = "".join(f"{mode} {blob}\t{path}\0" for path, (mode, blob) in wanted.items())
         self._git("update-index", "-z", "--index-info", env=env, data=os.fsencode(lines))

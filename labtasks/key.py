@@ -17,8 +17,9 @@ import msgspec
 
 from labtasks import base, digest, identity, memory, widened
 from labtasks.digest import Key
-from labtasks.error import UserError, printable
+from labtasks.error import BuildError, UserError, printable
 from labtasks.git import Commit
+from labtasks.git_objects import ABSENT
 from labtasks.lab import Lab
 
 Kind = Literal["src", "toolchain", "world", "kernel", "build", "objfs", "root", "install"]
@@ -196,6 +197,19 @@ def _trees(lab: Lab, kind: Kind, commit: Commit) -> list[tuple[str, str]]:
     found = lab.repository.ids(commit.tree, declared + more)
     pairs = [(f"tree {path}", found[path]) for path in declared]
     return pairs + [(f"tree {printable(path)}{_SEEN}", found[path]) for path in more]
+
+
+def refuse_nowhere(lab: Lab, want: Wanted) -> None:
+    """Declared inputs of which a commit has none are a mistake: each commit would have the same
+    key, and be taken for the one built first. (So old a commit does not build.) Raises BuildError.
+    """
+    declared = lab.recipe.parts[want.kind].inputs
+    found = dict(want.inputs)
+    if declared and all(found.get(f"tree {path}") == ABSENT for path in declared):
+        raise BuildError(
+            f"{want.name}: no input of [{want.kind}] is in the sources: {' '.join(declared)}",
+            hint="paths below the root of the repository, in the recipe",
+        )
 
 
 def path_of(label: str) -> str:

@@ -7,12 +7,13 @@ does nothing, and `doit list` needs neither git nor a network.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from doit import doit_cmd
+from doit import cmdparse, doit_cmd
 from doit.cmd_base import Command, DodoTaskLoader
 from doit.cmdparse import CmdOption, CmdParseError
 from doit.exceptions import InvalidCommand
@@ -56,7 +57,9 @@ class LabCommand(Command):  # type: ignore[misc]
             said, _ = self.cmdparser.parse(in_args)
         except CmdParseError as error:
             text = (
-                str(error).partition(" (parsing options")[0].removeprefix("Error parsing Command: ")
+                str(error.args[0])
+                .partition(" (parsing options")[0]
+                .removeprefix("Error parsing Command: ")
             )
             known = [f"--{option.long}" for option in self.cmdparser.options] + ["--help"]
             word = next((one for one in text.split() if one.startswith("--")), "")
@@ -81,6 +84,24 @@ class LabCommand(Command):  # type: ignore[misc]
             return Code.INTERRUPTED
 
 
+class _OptionError(CmdParseError):  # type: ignore[misc]
+    """An option that a command of doit's own does not have, in our words: doit's list all that it
+    knows of each of its options.
+    """
+
+    def __str__(self) -> str:
+        """What is said."""
+        text = super().__str__()
+        known = [f"--{name}" for name in re.findall(r"'long':'([\w-]+)'", text)]
+        option = re.search(r"option (--[\w-]+)", text)
+        value = re.match(r"Error parsing parameter '(\w+)'.*\n.*: ('.*')$", text.strip())
+        if value:
+            return f"{value[1]}: {value[2]} is no number\n  hint: `doit help run` has its options"
+        said = text.partition(" (parsing options")[0].removeprefix("Error parsing Command: ")
+        hint = config.nearest(option[1], known) if option and known else "`doit help <command>`"
+        return f"{said}\n  hint: {hint}"
+
+
 class Loader(DodoTaskLoader):  # type: ignore[misc]
     """dodo.py of a lab, with a task for every `kind:ref` on the command line."""
 
@@ -88,6 +109,7 @@ class Loader(DodoTaskLoader):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        cmdparse.CmdParseError = _OptionError
         if "" in sys.argv[1:]:  # doit looks at each word's first letter before it asks anybody
             sys.stderr.write(
                 "ERROR: a word is empty\n  hint: is a variable of the shell not set?\n"

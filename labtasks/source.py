@@ -18,7 +18,7 @@ from labtasks import digest, layer
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Repository
-from labtasks.git_objects import Change, TreeId
+from labtasks.git_objects import ABSENT, Change, TreeId
 from labtasks.key import Wanted
 from labtasks.lab import Lab
 from labtasks.layer import Entry
@@ -184,8 +184,8 @@ def directories(
     """The directories that a set of changes removes, and those it creates."""
     gone = _parents(c.path for c in changes if c.status == "D")
     made = _parents(c.path for c in changes if c.status == "A")
-    vanished = {p for p, i in repository.ids(new, tuple(gone)).items() if i == "absent"}
-    appeared = {p for p, i in repository.ids(old, tuple(made)).items() if i == "absent"}
+    vanished = {p for p, i in repository.ids(new, tuple(gone)).items() if i == ABSENT}
+    appeared = {p for p, i in repository.ids(old, tuple(made)).items() if i == ABSENT}
     return vanished, appeared
 
 

@@ -143,6 +143,10 @@ COMMANDS = [
     (["explain", "base"], "takes KIND:REF", "kernel:base"),
     (["verify", "objfs:HEAD"], "takes build, toolchain, world or kernel", "doit verify build:HEAD"),
     (["boot:HEAD"], r"has no install", "it has: world, kernel"),
+    (["list", "--alll"], "^ERROR: option --alll not recognized$", "did you mean '--all'"),
+    (["bisect", "--god=base"], "^ERROR: bisect: option --god not recognized$", "'--good'"),
+    (["list", "-%"], "^ERROR: option -% not recognized$", "doit help"),
+    (["run", "-n", "two", "build:base"], "^ERROR: num_process: 'two' is no number$", "doit help"),
 ]
 
 

@@ -69,6 +69,18 @@ def test_a_commit_that_does_not_build_is_remembered(built):
     assert "does not build" in built.doit("explain", "kernel:broken").text
 
 
+def test_inputs_that_no_commit_has_decide_nothing(make_lab):
+    """Without a trace, each commit's kernel would be the first one's."""
+    lab = make_lab(tracer="none")
+    lab.recipe(('inputs = ["sys", "include"]', 'inputs = ["syss", "includ"]'))
+    said = lab.doit("kernel:base", code=1)
+    assert said.lines("no input of .kernel. is in the sources: syss includ$")
+    assert said.lines("hint: paths below the root of the repository")
+    assert not lab.logs("kernel")
+    lab.recipe(('"includ"', '"include"'))  # one is enough: commits differ in what they have
+    lab.doit("kernel:base")
+
+
 def test_outputs_that_match_nothing_are_no_kernel(built):
     """Their digest would be one constant: any other kernel's verdict would be this one's."""
     built.recipe(("kernel/kernel", "kernel/kernal"))
