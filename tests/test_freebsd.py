@@ -1,28 +1,21 @@
 """A real FreeBSD tree, cross-built: each kind of commit takes the rung it should, and boots.
 
-Runs when LABTASKS_FREEBSD_LAB names a lab of such a tree (a directory with a lab.toml whose
-recipe is freebsd). Commits are made in a clone; artifacts of the lab's cache are used, so that a
-world built there is not built again. Take a kernel without modules and a reduced world.
+Runs where LABTASKS_FREEBSD_LAB names a lab of such a tree (see freebsd.py). Commits are made in a
+clone; artifacts of the lab's cache are used, so that a world built there is not built again.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
+import freebsd
 import pytest
-from conftest import Repo, Said, environment
+from conftest import Repo, Said
+from freebsd import doit
 
-from labtasks.recipe import SHIPPED
-
-LAB = os.environ.get("LABTASKS_FREEBSD_LAB", "")
-
-pytestmark = pytest.mark.skipif(not LAB, reason="LABTASKS_FREEBSD_LAB names no FreeBSD lab")
+pytestmark = freebsd.wanted
 
 CHANGES = {
     "kernel-1": ("sys/kern/kern_uuid.c", r"\Z", '\nconst char *labtasks_one = "one";\n'),
@@ -43,21 +36,6 @@ RUNGS = {  # change -> what world and kernel may take
     "param": ("incremental", "incremental"),
 }
 
-FOREVER = (
-    "sys/kern/kern_sig.c",
-    r"if \(kern_logsigexit\)\n\s+log\(",
-    'for (; kern_logsigexit; pause("again", 1))\n\t\t\tlog(',
-)
-SIGEXIT = """
-cd /tmp
-ulimit -c 0
-sysctl -q kern.msgbuf_clear=1
-sh -c 'kill -SEGV $$' > /dev/null 2>&1 &
-sleep 2
-count=$(dmesg | grep -c 'exited on signal 11')
-echo "$count reports of one exit, 1 expected"
-[ "$count" -eq 1 ]
-"""
 BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
     "words": ("echo one; echo two; exit 3", "", "", "bad", "bad: two"),
     "skip": ("echo not here; exit 125", "", "", "untestable", "skip: not here"),
@@ -78,57 +56,21 @@ BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
 
 
 @pytest.fixture(scope="module")
-def freebsd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
     root = tmp_path_factory.mktemp("freebsd")
-    settings = tomllib.loads((Path(LAB) / "lab.toml").read_text())
-    origin = Path(LAB) / settings["repository"]
-    repo = Repo(root / "repo")
-    clone = ["git", "clone", "-q", "--shared", "--no-checkout", str(origin), str(repo.path)]
-    subprocess.run(clone, check=True)
-    base = os.environ.get("LABTASKS_FREEBSD_REF", "HEAD")
-    repo.git("config", "user.name", "tester")
-    repo.git("config", "user.email", "tester@example.org")
-    paths = [f"/{path}" for path, *_ in (*CHANGES.values(), FOREVER)]
-    repo.git("sparse-checkout", "set", "--no-cone", *paths)
-    repo.git("checkout", "-q", base)
+    changes = {**CHANGES, "forever": freebsd.FOREVER}
+    repo = freebsd.cloned(root / "repo", [path for path, *_ in changes.values()])
     repo.git("tag", "lab-base")
-    for tag, change in CHANGES.items():
-        _commit(repo, tag, *change)
-    repo.git("checkout", "-q", "lab-base")
-    _commit(repo, "forever", *FOREVER)
-    lab = root / "lab"
-    lab.mkdir()
-    for name in os.listdir(LAB):
-        if (Path(LAB) / name).is_file():
-            shutil.copy(Path(LAB) / name, lab / name)
-    text = (lab / "lab.toml").read_text()
-    text = re.sub(r"(?m)^(repository|cache) *=.*\n", "", text)
-    cache = (Path(LAB) / settings.get("cache", "cache")).resolve()
-    (lab / "lab.toml").write_text(f'repository = "{repo.path}"\ncache = "{cache}"\n{text}')
-    return lab, repo
+    for tag, change in changes.items():
+        if tag == "forever":  # on the base, the others one on another
+            repo.git("checkout", "-q", "lab-base")
+        freebsd.commit(repo, tag, change)
+        repo.git("tag", f"lab-{tag}")
+    return freebsd.lab_on(root / "lab", repo, freebsd.cache()), repo
 
 
-def _commit(repo: Repo, tag: str, path: str, pattern: str, new: str) -> None:
-    """One change on top of what is checked out, tagged lab-<tag>."""
-    file = repo.path / path
-    text, count = re.subn(pattern, new, file.read_text(), count=1)
-    assert count == 1, path
-    file.write_text(text)
-    repo.git("commit", "-q", "-a", "-m", tag)
-    repo.git("tag", f"lab-{tag}")
-
-
-def doit(lab: Path, *words: str) -> Said:
-    argv = [sys.executable, "-m", "doit", *words]
-    done = subprocess.run(
-        argv, cwd=lab, env=environment(), capture_output=True, text=True, check=False
-    )
-    sys.stdout.write(done.stdout)
-    return Said(done.returncode, done.stdout + done.stderr)
-
-
-def test_freebsd(freebsd: tuple[Path, Repo]) -> None:
-    lab, repo = freebsd
+def test_freebsd(tree: tuple[Path, Repo]) -> None:
+    lab, repo = tree
     assert doit(lab, "build:lab-base").code == 0
     proved = {"same key": "trace", "cutoff": "trace"}
     for change, rungs in RUNGS.items():
@@ -146,18 +88,11 @@ def test_freebsd(freebsd: tuple[Path, Repo]) -> None:
 
 
 @pytest.fixture(scope="module")
-def bootable(freebsd: tuple[Path, Repo]) -> tuple[Path, Repo]:
-    for tool in ("qemu-system-x86_64", "makefs"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed")
-    lab, _ = freebsd
-    settings = tomllib.loads((lab / "lab.toml").read_text())
-    shipped = tomllib.loads((SHIPPED / "freebsd.toml").read_text())["options"]["firmware"]
-    firmware = settings.get("options", {}).get("firmware", shipped["default"])
-    if not Path(firmware).exists():
-        pytest.skip(f"no UEFI firmware: {firmware}")
+def bootable(tree: tuple[Path, Repo]) -> tuple[Path, Repo]:
+    lab, _ = tree
+    freebsd.can_boot(lab)
     shutil.copy(lab / "lab.toml", lab / "lab.plain")
-    return freebsd
+    return tree
 
 
 def judged(lab: Path, ref: str, script: str, loader: str = "", test: str = "") -> tuple[Said, dict]:
@@ -177,8 +112,8 @@ def judged(lab: Path, ref: str, script: str, loader: str = "", test: str = "") -
 
 def test_a_regression_is_found_by_booting_it(bootable: tuple[Path, Repo]) -> None:
     lab, repo = bootable
-    assert judged(lab, "lab-base", SIGEXIT)[1]["outcome"] == "good"
-    said, verdict = judged(lab, "lab-forever", SIGEXIT)
+    assert judged(lab, "lab-base", freebsd.SIGEXIT)[1]["outcome"] == "good"
+    said, verdict = judged(lab, "lab-forever", freebsd.SIGEXIT)
     assert verdict["outcome"] == "bad", said.text
     assert re.match(r"bad: \d{2,} reports of one exit, 1 expected", verdict["reason"])
     short = repo.short("lab-forever")
