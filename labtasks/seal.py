@@ -68,6 +68,13 @@ def _intact(path: str, entry: Entry) -> Entry | None:
     return msgspec.structs.replace(entry, ctime=info.st_ctime_ns) if same else None
 
 
+def content_of(path: str, size: int, expected: str) -> str:
+    """The digest of a file of `size` bytes: `expected`, if that is git's id of what is in it."""
+    if expected == GIT + _blob(Path(path).read_bytes(), len(expected) - len(GIT)):
+        return expected
+    return digest.of_file(Path(path), size)
+
+
 def _content(path: str, entry: Entry) -> str:
     """What the entry's digest would be of what is there."""
     if entry.type == "l":

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from labtasks import digest, layer
+from labtasks import digest, layer, seal
 from labtasks.digest import Key
 from labtasks.error import UserError
 from labtasks.git import Repository
@@ -27,6 +28,9 @@ from labtasks.store import Store
 
 EPOCH = 946_684_800 * 10**9
 """2000-01-01 in ns: older than any object, and FAT can hold it."""
+
+_REWRITES = re.compile(rb"eol=crlf|working-tree-encoding=|filter=|\bident\b")
+"""Attributes by which git may write a file otherwise than it is committed."""
 
 _CANDIDATES = 8
 """How many earlier checkouts are compared with the one that is wanted."""
@@ -159,8 +163,10 @@ def _topmost(paths: set[str]) -> list[str]:
 
 
 def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
-    """Give everything below `root` the one old time, and list it. Git's ids say what is in it."""
-    entries, folders = [], [str(root)]
+    """Give everything below `root` the one old time, and list it. Git's ids say what is in it, but
+    where its attributes had it write something else.
+    """
+    entries, folders, doubtful = [], [str(root)], _rewriting(root, blobs)
     for path, info in layer.walk(root):
         full, mode = f"{root}/{path}", stat.S_IMODE(info.st_mode)
         if stat.S_ISDIR(info.st_mode):
@@ -170,12 +176,24 @@ def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
         os.utime(full, ns=(EPOCH, EPOCH), follow_symlinks=False)
         changed = os.lstat(full).st_ctime_ns  # known only now
         link = stat.S_ISLNK(info.st_mode)
-        content = os.readlink(full) if link else layer.GIT + blobs.get(path, "")
         size = info.st_size
+        content = os.readlink(full) if link else layer.GIT + blobs.get(path, "")
+        if not link and path.startswith(doubtful):
+            content = seal.content_of(full, size, content)
         entries.append(Entry(path, "l" if link else "f", mode, size, content, EPOCH, changed))
     for folder in folders:
         os.utime(folder, ns=(EPOCH, EPOCH))
     return entries
+
+
+def _rewriting(root: Path, blobs: Iterable[str]) -> tuple[str, ...]:
+    """The folders, as beginnings of paths, whose attributes may change what is written."""
+    found = []
+    for rules in (path for path in blobs if Path(path).name == ".gitattributes"):
+        file = root / rules
+        if file.is_file() and not file.is_symlink() and _REWRITES.search(file.read_bytes()):
+            found.append(rules.removesuffix(".gitattributes"))
+    return tuple(found)
 
 
 def directories(

@@ -226,11 +226,15 @@ def test_what_a_build_wrote_ages_by_one_second(tmp_path):
 
 
 def test_a_store_whose_times_of_change_are_others_is_believed(make_lab, repo):
-    """As after a copy to another disk: content is compared then, git's attribute files included."""
+    """As after a copy to another disk: content is compared then, git's attribute files included,
+    and files that git writes with other ends of lines than they are committed with.
+    """
     repo.write("Makefile", "all: $(O)/k\n$(O)/k: a\n\tcp a $(O)/k\n")
-    repo.write(".gitattributes", "*.txt text\n")
+    repo.write(".gitattributes", "*.txt text\n*.sln eol=crlf\n")
+    repo.write("b.sln", "as it was\n")
     for name in ("one", "two"):
         repo.write("a", f"{name}\n")
+        repo.write("c.sln", f"{name}\n")
         repo.commit(name, tag=name)
     lab = make_lab(repo=repo)
     (lab.directory / "tiny.toml").write_text(RECIPE)
