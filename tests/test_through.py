@@ -109,12 +109,13 @@ def test_the_base_is_hashed_once(lab: Path) -> None:
         ('"build"\nbase', '"ta"\nbase', "vm ta has no image"),
         ('base = "root.img"', "", "takes a base"),
         ('base = "root.img"', 'base = "no.img"', "no.img is no file"),
-        ('recipe = "demo"', 'recipe = "linux"', "recipe linux has no [disk]"),
+        ('recipe = "demo"', 'recipe = "own.toml"', "recipe own has no [disk]"),
         ('recipe = "demo"', 'recipe = "demo"\nimage = "ufs"', "an image that Linux mounts"),
         ("[install]", "[install]\ntrough = 1", "did you mean 'through'"),
     ],
 )
 def test_mistakes_are_refused(lab: Path, old: str, new: str, said: str) -> None:
+    (lab / "own.toml").write_text('about = "no disk"\n[kernel]\nsteps = ["true"]\n')
     change(lab, old, new)
     done = subprocess.run(
         [sys.executable, "-m", "doit", "install:HEAD:ta"], cwd=lab, env=environment(),
