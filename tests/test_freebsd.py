@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import freebsd
 import pytest
 from conftest import Repo, Said
 from freebsd import doit
+
+from labtasks.recipe import SHIPPED
 
 pytestmark = freebsd.wanted
 
@@ -52,6 +55,15 @@ BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
     "typed": ("uname -s; exit 3", "", 'run = "console"', "bad", "bad: FreeBSD"),
     "host": ("grep -qe '<<BOOT>>' $LAB_CONSOLE; echo $?", "", 'run = "host"', "good", "good: 0"),
     "loader": ("", 'kernel="nothing"', "", "untestable", "loader-failure: "),
+}  # fmt: skip
+DEBUGGED = {  # the same, of a kernel that stops in a debugger
+    "debugger": ("sysctl debug.kdb.enter=1", "", "", "other-failure", "debugger: db>"),
+    "described": ("sysctl debug.kdb.enter=1", "", 'bad = ["debugger"]', "bad", "debugger: db>"),
+    "panic": (
+        "sysctl debug.kdb.panic=1", 'debug.debugger_on_panic="1"', "",
+        "other-failure", "panic: kdb_sysctl_panic on",
+    ),
+    **{case: BOOTED[case] for case in ("words", "hang", "mountroot", "single-user")},
 }  # fmt: skip
 
 
@@ -124,4 +136,27 @@ def test_a_regression_is_found_by_booting_it(bootable: tuple[Path, Repo]) -> Non
 def test_failures_are_told_apart(bootable: tuple[Path, Repo], case: str) -> None:
     script, loader, test, outcome, reason = BOOTED[case]
     said, verdict = judged(bootable[0], "lab-base", script, loader, test)
+    assert (verdict["outcome"], verdict["reason"][: len(reason)]) == (outcome, reason), said.text
+
+
+@pytest.fixture(scope="module")
+def debugged(tree: tuple[Path, Repo]) -> Path:
+    """A lab on the same store whose kernel has DDB."""
+    made = tree[0].parent / "debugged"
+    lab = freebsd.lab_on(made, tree[1], freebsd.cache())
+    freebsd.can_boot(lab)
+    plain = tomllib.loads((SHIPPED / "freebsd.toml").read_text())["files"]["LAB"]
+    (lab / "DEBUG").write_text(plain.replace("LAB", "DEBUG", 1) + "options \tDDB\n")
+    text, count = re.subn(
+        r"(?m)^kernconf *=.*", 'kernconf = "DEBUG"', (lab / "lab.toml").read_text()
+    )
+    assert count == 1, text
+    (lab / "lab.plain").write_text(f'{text}\n[files]\nDEBUG = "DEBUG"\n')
+    return lab
+
+
+@pytest.mark.parametrize("case", DEBUGGED)
+def test_a_debugger_is_told_apart(debugged: Path, case: str) -> None:
+    script, loader, test, outcome, reason = DEBUGGED[case]
+    said, verdict = judged(debugged, "lab-base", script, loader, test)
     assert (verdict["outcome"], verdict["reason"][: len(reason)]) == (outcome, reason), said.text

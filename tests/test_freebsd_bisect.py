@@ -2,8 +2,8 @@
 
 Runs where LABTASKS_FREEBSD_LAB names a lab (see freebsd.py). Nothing is built before but the good
 end, whole; LABTASKS_FREEBSD_GOOD names a cache that holds that already and nothing else, and is
-copied. The history is one that kernel developers have: of 67 commits some two thirds cannot
-matter to this kernel.
+copied. The history is one that kernel developers have: of 60 commits half cannot matter to this
+kernel.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ def history(repo: Repo) -> None:
         freebsd.commit(repo, f"{kind}: {path}", (path, r"\Z", line))
         if number == 3:
             repo.git("merge", "-q", "--no-ff", "-m", "merge", "aside")
-        elif number == len(lines) // 3:
+        elif number == len(lines) // 4:
             freebsd.commit(repo, CULPRIT, freebsd.FOREVER)
-        elif number == len(lines) // 2 - 5:
+        elif number == len(lines) // 3:
             freebsd.commit(repo, "broken: accounting", (BROKEN, r"\Z", "#error not yet\n"))
-        elif number == len(lines) // 2 + 5:
+        elif number == len(lines) // 2 + 5:  # the middle of those that matter is in between
             freebsd.commit(repo, "mended: accounting", (BROKEN, r"#error not yet\n", ""))
         elif number == len(lines) * 4 // 5:
             freebsd.commit(repo, "user.h: Another member", *ABI)
