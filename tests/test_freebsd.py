@@ -81,6 +81,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repo]:
     return freebsd.lab_on(root / "lab", repo, freebsd.cache()), repo
 
 
+@pytest.mark.timeout(6 * 3600)
 def test_freebsd(tree: tuple[Path, Repo]) -> None:
     lab, repo = tree
     assert doit(lab, "build:lab-base").code == 0
