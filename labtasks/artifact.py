@@ -91,7 +91,9 @@ def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> 
         image = store.home("objfs", exported.key) / "objfs.img"
         from labtasks import through  # noqa: PLC0415 (only labs that install through a machine)
 
-        return through.install(lab, store, want, kernel, image, echo=request.echo)
+        return through.install(
+            lab, store, want, kernel, image, echo=request.echo, clean=request.clean
+        )
 
 
 def _refuse_known(store: Store, want: Wanted, request: Request) -> None:

@@ -68,6 +68,7 @@ class Bound:
     abi: Abi
     console: events.ConsoleRules
     machine: Guest | None
+    kernel_alone: tuple[str, ...]
     shell: session.Shell | None
     ssh: session.Login | None
     in_tree: bool
@@ -123,6 +124,7 @@ def bind(
         abi=it.abi(recipe.abi),
         console=recipe.console,
         machine=it.guest(recipe.machine) if recipe.machine else None,
+        kernel_alone=it.texts(recipe.disk.kernel) if recipe.disk else (),
         shell=session.filled(recipe.shell, it.text) if recipe.shell else None,
         ssh=recipe.ssh,
         in_tree=recipe.in_tree,

@@ -108,6 +108,7 @@ def _through(lab: Lab) -> list[tuple[str, str]]:
         ("through", json.dumps([image.name, *memory.stamp(image)])),
         ("base", base.content_of(lab)),
         ("partition", str(chosen.partition)),
+        *((f"kernel step {n}", text) for n, text in enumerate(lab.recipe.kernel_alone)),
     ]
 
 

@@ -105,12 +105,14 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Disk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How world and kernel are installed onto the disk of a base root, mounted at `{dest}` in a
     machine that a lab installs through, and what boots that disk. Other files of the machine's,
-    for instance a kernel that QEMU loads, are what steps put into `{out}`. `system` is what that
+    for instance a kernel that QEMU loads, are what steps put into `{out}`. `kernel` are the steps
+    where a disk has that world already, and `{out}` what else they left. `system` is what that
     machine must run, where not any will do.
     """
 
     system: Literal["", "Linux", "FreeBSD"] = ""
     install: Part
+    kernel: tuple[str, ...] = ()
     machine: Guest
 
 

@@ -2,25 +2,40 @@
 
     obj-fs image + clone of the base image -> steps over ssh -> unmounted -> sealed layer
 
-The base image is never written: the clone is a qcow2 over it, in the sealed layer. The machine
-that installs runs Linux or FreeBSD. Knows nothing of how the build came to be, nor of what boots
-the disk.
+The base image is never written: the clone is a qcow2 over it, in the sealed layer. Where a sealed
+root has the kernel's world already, the clone is one of that root, and the kernel alone is
+installed, beside those that are there. The machine that installs runs Linux or FreeBSD. Knows
+nothing of how the build came to be, nor of what boots the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shlex
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks import base as base_image
-from labtasks import digest, failure, layer, machine, plug, process, qcow2, ssh, supervisor, vm
+from labtasks import (
+    digest,
+    doubt,
+    failure,
+    layer,
+    machine,
+    plug,
+    process,
+    qcow2,
+    ssh,
+    supervisor,
+    vm,
+)
 from labtasks.binding import late
-from labtasks.digest import Digest
+from labtasks.digest import Digest, Key
 from labtasks.error import BuildError, InfraError, UserError, say
 from labtasks.key import Wanted
 from labtasks.lab import Lab
@@ -158,32 +173,40 @@ def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
 
 
 def install(
-    lab: Lab, store: Store, want: Wanted, kernel: Manifest, objfs: Path, *, echo: bool
+    lab: Lab, store: Store, want: Wanted, kernel: Manifest, objfs: Path, *, echo: bool, clean: bool
 ) -> Manifest:
-    """Install a kernel and its world, of which `objfs` is the image, onto a clone of the base.
+    """Install a kernel and its world, of which `objfs` is the image, onto a clone of the base; the
+    kernel alone onto a clone of a root that has that world, unless all is to be made `clean`.
 
     Raises BuildError when a step fails, UserError when the base is full, InfraError when the
     machine did not do its part.
     """
-    base = base_image.path_of(lab)
     part = lab.recipe.parts[want.kind]
+    root = None if clean else _root(lab, store, want, kernel)
+    base = _layer_of(store, root) / DISK if root else base_image.path_of(lab)
+    onto = f"the kernel alone, onto {root.origin}" if root else f"onto {base}"
     log = store.log(f"{want.kind}-{want.commit.short}")
     started = time.monotonic()
-    say(f"{want.name}: through vm {lab.settings.install.through}, onto {base}")
+    say(f"{want.name}: through vm {lab.settings.install.through}, {onto}")
     with store.workspace(want.kind) as scratch:
         tree = scratch / "layer" / "t"
         tree.mkdir(parents=True)
         qcow2.create(tree / DISK, below=base)
         with _guest(lab, store, want.name) as guest:
             guest.mount(objfs, tree / DISK)
-            steps = _run(guest, store, want, part, log, echo=echo)
+            texts = lab.recipe.kernel_alone if root else part.steps
+            steps = _run(guest, store, want, texts, log, echo=echo)
             guest.fetch(tree)
             guest.close()  # unmounted cleanly, or nothing is sealed
+        if root:
+            _complete(_layer_of(store, root), tree)
         found = layer.scan(tree)
         layer.write_entries(scratch / "layer", found)
         manifest = Manifest.of(
             want, digest=_digest(lab, want, kernel, part), built_as=want.name,
-            stack=[layer.new_id(want.kind)], rung="clean", why=f"onto a clone of {base}",
+            stack=[layer.new_id(want.kind), *(root.stack if root else [])],
+            rung="incremental" if root else "clean", base=root.name if root else "",
+            why=_why(root) if root else f"onto a clone of {base}",
             steps=steps, seconds=round(time.monotonic() - started, 3),
             bytes=sum(e.size for e in found), log=str(log), host=platform.node(),
         )  # fmt: skip
@@ -192,13 +215,62 @@ def install(
     return manifest
 
 
+def _root(lab: Lab, store: Store, want: Wanted, kernel: Manifest) -> Manifest | None:
+    """The sealed root that is as this one would be, but for its kernel: of those that lie on the
+    fewest others, the newest. Raises UserError when it was changed by hand.
+    """
+    if not lab.recipe.kernel_alone:
+        return None
+    able = [
+        found
+        for found in store.all(want.kind)
+        if _beside_kernel(found.inputs) == _beside_kernel(want.inputs)
+        and _world(store, found) == kernel.below_digest
+        and len(found.stack) < lab.settings.depth
+    ]
+    if not able:
+        return None
+    root = min(able, key=lambda found: len(found.stack))
+    doubt.refuse_changed(store, (root.stack, None))
+    return root
+
+
+def _beside_kernel(inputs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What decides an installation, but for the kernel."""
+    return [(label, text) for label, text in inputs if label != "kernel"]
+
+
+def _world(store: Store, root: Manifest) -> str:
+    """The digest of the world that a root has; empty when its kernel is no longer known."""
+    kernel = store.get("kernel", Key(dict(root.inputs)["kernel"]))
+    return kernel.below_digest if kernel else ""
+
+
+def _why(root: Manifest) -> str:
+    return f"the kernel alone, onto a clone of {root.origin}'s root, which has that world"
+
+
+def _layer_of(store: Store, root: Manifest) -> Path:
+    return layer.tree_of(store.layers, root.stack[0])
+
+
+def _complete(root: Path, tree: Path) -> None:
+    """Link what the steps did not leave beside a disk, and those of its root's did."""
+    for name in sorted({*os.listdir(root)} - {*os.listdir(tree)}):
+        source = root / name
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, tree / name, symlinks=True, copy_function=os.link)
+        else:
+            os.link(source, tree / name, follow_symlinks=False)
+
+
 def _run(
-    guest: Guest, store: Store, want: Wanted, part: Part, log: Path, *, echo: bool
+    guest: Guest, store: Store, want: Wanted, texts: Iterable[str], log: Path, *, echo: bool
 ) -> list[Step]:
     """Run the steps in the machine; how long each took."""
     names = {"dest": _DEST, "out": _OUT, "sha": want.commit.short, "jobs": str(guest.lab.jobs)}
     steps = []
-    for step in part.steps:
+    for step in texts:
         text = late(step, names)
         ended = guest.step(text, log, echo=echo)
         steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
@@ -238,6 +310,7 @@ def _digest(lab: Lab, want: Wanted, kernel: Manifest, part: Part) -> Digest:
         ("kernel", kernel.digest),
         ("below", kernel.below_digest),
         *((f"step {number}", text) for number, text in enumerate(part.steps)),
+        *((f"kernel {number}", text) for number, text in enumerate(lab.recipe.kernel_alone)),
         *((label, text) for label, text in want.inputs if label.startswith("tree ")),
     ]
     return Digest(digest.key_of(pairs))

@@ -140,7 +140,7 @@ def _testbed(
     *, echo: bool,
 ) -> Testbed:  # fmt: skip
     """What is booted, which must be what was sealed: its verdict is kept. Raises UserError."""
-    uses = tuple(one.stack[0] for one in (install, root) if one)
+    uses = tuple(name for one in (install, root) if one for name in one.stack)
     doubt.refuse_changed(store, *(((name,), None) for name in uses))
     return Testbed(
         lab=lab, store=store, guest=machine_of(lab, want, vm), vm=vm,

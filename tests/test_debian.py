@@ -22,6 +22,7 @@ from debian import needed
 from servers import hook
 
 from labtasks import digest, main, plug, vm
+from labtasks.manifest import Manifest
 from labtasks.store import Store
 
 MACHINE = """
@@ -261,6 +262,9 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert digest.of_file(base, base.stat().st_size) == before
         assert not doit(lab, "install:HEAD:ta").lines("through vm")
 
+        _a_kernel_alone(lab, made)
+        assert digest.of_file(base, base.stat().st_size) == before
+
         # doit is killed, then the machine: nothing is kept, and the next run goes on
         (lab / "cache" / "artifacts" / "install" / made.key / "manifest.json").unlink()
         for victim in ("doit", "machine"):
@@ -289,6 +293,20 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert doit(lab, "ssh", "build", "mount").lines("/run/lab") == []
     finally:
         doit(lab, "down:build", code=None)
+
+
+def _a_kernel_alone(lab: Path, made: Manifest) -> None:
+    """The same world under another kernel: that alone is installed, beside the first."""
+    said = doit(lab, "test:HEAD~2:ta")
+    assert said.lines(f"the kernel alone, onto {made.name}"), said.text
+    assert said.lines("good: all tests passed")
+    other = Store(lab / "cache").all("install")[0]
+    assert (other.rung, other.stack[1:]) == ("incremental", made.stack)
+    above = lab / "cache" / "layers" / other.stack[0] / "t"
+    shown = _inside(lab, above / "disk.qcow2", "ls /x/boot")
+    for one in (made, other):
+        assert f"kernel.{one.commit[:12]}" in shown
+    (lab / "cache" / "artifacts" / "install" / other.key / "manifest.json").unlink()
 
 
 BESIDE = """

@@ -74,6 +74,14 @@ def test_it_is_bound(name: str, places: Places) -> None:
     assert "{boot}/disk.qcow2" in found.machine.drives
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_kernel_alone_gets_its_own_name(name: str, places: Places) -> None:
+    text = "".join(bound(name, places).kernel_alone)
+    assert "{sha}" in text
+    assert "{out}/" in text
+    assert "installworld" not in text
+
+
 @pytest.mark.parametrize(("name", "other"), [("linux", "FreeBSD"), ("freebsd", "Linux")])
 def test_a_machine_of_another_kind_is_refused(name: str, other: str) -> None:
     path = recipe.find(name, Path())

@@ -12,14 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from conftest import environment, wait_for
+from msgspec import structs
 
-from labtasks import base, demo, key, main, plug, through, vm
+from labtasks import base, demo, key, layer, main, plug, through, vm
 from labtasks import lab as labs
 from labtasks.binding import late
 from labtasks.error import InfraError, UserError
 from labtasks.key import Wanted
+from labtasks.manifest import Manifest
 from labtasks.qmp import Monitor
 
 TEXT = """
@@ -132,6 +135,56 @@ def test_the_step_installs_beside_the_base_s_kernel(lab: Path) -> None:
     text = late(step, {"dest": "/d", "out": "/o", "sha": "123456789abc"})
     assert "INSTKERNNAME=kernel.123456789abc" in text
     assert "{" not in text.replace("${", "")
+
+
+def test_a_root_with_that_world_is_cloned(lab: Path) -> None:
+    """One that differs in its kernel alone; of several, one that lies on no other."""
+    found, wanted = labs.load(lab), want(lab)
+    store = through.Store(found.cache)
+    same = Manifest.of(
+        wanted.on[0], digest="1", stack=["k"], rung="clean", below_digest="the world"
+    )
+
+    def seal(sealed: Manifest) -> None:
+        for name in sealed.stack:
+            (store.layers / name / "t").mkdir(parents=True, exist_ok=True)
+            layer.write_entries(store.layers / name, [])
+        where = store.manifest_path(sealed.kind, sealed.key)
+        where.parent.mkdir(parents=True)
+        where.write_bytes(msgspec.json.encode(sealed))
+
+    def root(letter: str, stack: list[str], **changed: str) -> Manifest:
+        inputs = [(label, changed.get(label, text)) for label, text in wanted.inputs]
+        made = Manifest.of(wanted, digest="2", stack=stack, rung="clean")
+        return structs.replace(made, key=64 * letter, inputs=inputs)
+
+    def chosen() -> list[str]:
+        one = through._root(found, store, wanted, same)
+        return one.stack if one else []
+
+    seal(root("a", ["r"], base="another"))
+    assert chosen() == []
+    seal(root("b", ["r"]))
+    assert chosen() == []  # whose kernel is not known, nor its world
+    seal(same)
+    assert chosen() == ["r"]
+    seal(root("c", ["s", "r"]))
+    assert chosen() == ["r"]
+    assert through._root(found, store, wanted, structs.replace(same, below_digest="2")) is None
+
+
+def test_what_a_root_had_besides_is_linked(tmp_path: Path) -> None:
+    root, tree = tmp_path / "root", tmp_path / "tree"
+    for folder, name in ((root, "kernel"), (root, "disk"), (tree, "kernel")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(folder.name)
+    (root / "tree" / "dev").mkdir(parents=True)
+    (root / "tree" / "init").symlink_to("/sbin/init")
+    through._complete(root, tree)
+    assert (tree / "kernel").read_text() == "tree"
+    assert (tree / "disk").samefile(root / "disk")
+    assert (tree / "tree" / "init").readlink() == Path("/sbin/init")
+    assert (tree / "tree" / "dev").is_dir()
 
 
 def test_disks_are_plugged_in_and_out(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
