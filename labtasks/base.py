@@ -15,6 +15,10 @@ from labtasks.lab import Lab
 
 def path_of(lab: Lab) -> Path:
     """The base image. Raises UserError when it is not there."""
+    if not lab.settings.install.base:
+        raise UserError(
+            "it is installed onto no base", hint='base = "..." in [install] or the [vm.<name>]'
+        )
     base = (lab.directory / Path(lab.settings.install.base).expanduser()).absolute()
     if not base.is_file():
         raise UserError(
@@ -29,7 +33,8 @@ def content_of(lab: Lab) -> Digest:
     UserError when lab.toml says another.
     """
     path = path_of(lab)
-    return _meant(_content(lab, path, "base.json"), lab.settings.install.digest, path, "[install]")
+    known = f"base-{digest.key_of([('path', str(path))])[:12]}.json"
+    return _meant(_content(lab, path, known), lab.settings.install.digest, path, "[install]")
 
 
 def of_vm(lab: Lab, vm: str) -> Path | None:

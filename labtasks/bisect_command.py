@@ -242,7 +242,7 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
     declined, began = options["no_proof"], begin.options
     if declined is None:  # neither --no-proof nor --proof
         declined = began.get("proof") == "no"
-    lab = _built_as_begun(session, begin).tested_by(begin.test)
+    lab = _built_as_begun(session, begin).onto(begin.vm).tested_by(begin.test)
     prober = Prober(
         lab=lab,
         store=session.store,

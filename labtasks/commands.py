@@ -244,8 +244,8 @@ class Verdict(LabCommand):
             session = open_session()
             _, vm = session.on_vm(":".join([words[0], *words[1:]]))
             prober = Prober(
-                lab=session.lab, store=session.store, vm=vm, request=tasks.request(session),
-                world=session.world(),
+                lab=session.lab.onto(vm), store=session.store, vm=vm,
+                request=tasks.request(session), world=session.world(),
             )  # fmt: skip
             with given_space():
                 found = prober.probe(session.lab.repository.commit(words[0]))

@@ -195,7 +195,9 @@ def _told(row: Row, options: Sequence[str], code: int, began: float) -> tuple[st
 
     try:
         session = loader.open_session(words=dict(o.split("=", 1) for o in options))
-        want = session.want("install" if row.wish.vm else "build", row.commit.id)
+        kind = "install" if row.wish.vm else "build"
+        ref = f"{row.commit.id}:{row.wish.vm}" if row.wish.vm else row.commit.id
+        want = session.want(kind, ref)
     except LabError as error:
         return "-", error.message
     if code:

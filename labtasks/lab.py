@@ -157,6 +157,17 @@ class Lab:
         settings = msgspec.structs.replace(self.settings, test=test)
         return Lab(directory=self.directory, settings=settings)
 
+    def onto(self, vm: str) -> Lab:
+        """The same lab, installing onto a VM's own base; none for the lab's. Raises UserError."""
+        chosen = self.vm(vm) if vm else Vm()
+        if not chosen.base:
+            return self
+        install = msgspec.structs.replace(
+            self.settings.install, base=chosen.base, digest=chosen.base_digest
+        )
+        settings = msgspec.structs.replace(self.settings, install=install)
+        return Lab(directory=self.directory, settings=settings)
+
     def text(self, where: str, table: str) -> str:
         """A text file that a table of lab.toml names. Raises UserError."""
         try:
@@ -210,7 +221,8 @@ class Lab:
             )
         system = self.vm(chosen.through).system
         image = "ext4" if system == "Linux" else "ufs"
-        if not chosen.base or self.settings.image != image:
+        bases = [chosen.base, *(vm.base for vm in self.settings.vm.values())]
+        if not any(bases) or self.settings.image != image:
             raise UserError(
                 f"installing through a machine takes a base, and an image that {system} mounts",
                 hint=f'base = "root.img" in [install], and image = "{image}"',
@@ -260,6 +272,12 @@ def _refuse(directory: Path, settings: Settings) -> None:
             if not _PLAIN.fullmatch(name):
                 hint = "letters, digits and . _ + - between them"
                 raise UserError(f"{FILE}: [{table}] {name!r} is no plain name", hint=hint)
+    for name, vm in settings.vm.items():
+        if vm.base and not settings.install.through:
+            raise UserError(
+                f"{FILE}: [vm.{name}] base: nothing is installed through a machine",
+                hint=f'through = "..." in [install]; what {name} boots by itself is its `image`',
+            )
     try:
         events.check_failure(settings.test.bad, settings.test.text)
     except UserError as error:

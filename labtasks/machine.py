@@ -37,6 +37,16 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     digest: Annotated[
         str, Meta(description="The image's BLAKE3, checked before it is used; empty for no check.")
     ] = ""
+    base: Annotated[
+        str,
+        Meta(
+            description="The image that is installed onto for it, through a machine, instead of "
+            "[install] base. It is never written."
+        ),
+    ] = ""
+    base_digest: Annotated[
+        str, Meta(description="That base's BLAKE3, checked before it is used; empty for no check.")
+    ] = ""
     system: Annotated[
         System,
         Meta(description="What runs in one that builds or installs: Linux or FreeBSD."),

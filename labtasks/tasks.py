@@ -125,12 +125,16 @@ class Session:
         return self.lab.repository.commit(text) if text and text != "own" else None
 
     def want(self, kind: str, ref: str) -> Wanted:
-        """What a task's name stands for. Raises UserError."""
-        commit = self.lab.repository.commit(ref)
+        """What a task's name stands for; an installation's may name the VM. Raises UserError."""
+        vm = ""
+        if kind == "install":
+            ref, _, vm = ref.partition(":")
+        lab = self.lab.onto(vm)
+        commit = lab.repository.commit(ref)
         pinned = self.world()
         if kind == "root" and isinstance(pinned, Commit):
             commit = pinned
-        return key.wanted(self.lab, cast("Kind", kind), commit, pinned)
+        return key.wanted(lab, cast("Kind", kind), commit, pinned)
 
     def ask(self, name: str) -> None:
         """Somebody named a task, `kind:ref` or `kind:ref:vm`: make it, and those it needs."""
@@ -155,28 +159,28 @@ class Session:
 
     def _ask_on(self, kind: str, text: str) -> None:
         ref, vm = self.on_vm(text)
-        want = self.want("install", ref)
+        want = self.want("install", f"{ref}:{vm}")
         if kind in RUNS:
             from labtasks import trial  # noqa: PLC0415 (only where something is booted)
 
             trial.machine_of(self.lab, want, vm)
         root = key.root_under(self.lab, want)
         below = [self._add(root, root.commit.short)] if root else []
-        installed = self._add(want, text)
+        installed = self._add(want, text, vm)
         task = self.tasks["install"][text]
         task["task_dep"] = [*below, *task["task_dep"]]
         if kind in RUNS:
             actions = [(run_test, [self.lab.directory, kind, want.commit.id, vm, self.options])]
             self._task(kind, text, actions=actions, task_dep=[installed], uptodate=[False])
 
-    def _add(self, want: Wanted, ref: str) -> str:
-        """The task of an artifact. Two names of one artifact are one task and an alias of it:
-        doit takes no target twice.
+    def _add(self, want: Wanted, ref: str, vm: str = "") -> str:
+        """The task of an artifact, for a VM if it is an installation's. Two names of one artifact
+        are one task and an alias of it: doit takes no target twice.
         """
         name = f"{want.kind}:{ref}"
         owner = self.named.setdefault((want.kind, want.key), name)
         made: dict[str, Any] = {
-            "actions": [(make, [self.lab.directory, want.kind, want.commit.id, self.options])],
+            "actions": [(make, [self.lab.directory, want.kind, want.commit.id, vm, self.options])],
             "uptodate": [Held(self.store.get(want.kind, want.key) is not None)],
         }
         if owner != name:
@@ -244,8 +248,8 @@ def tasks(kind: str, about: str) -> Tasks:
             asked = {**asked, name: {}}
 
 
-def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFailed | None:
-    """Action: produce one artifact."""
+def make(directory: Path, kind: str, commit: str, vm: str, options: Options) -> TaskFailed | None:
+    """Action: produce one artifact, an installation for one VM."""
 
     def work(session: Session) -> None:
         if kind == "src":  # a checkout needs nothing of what builds
@@ -255,7 +259,9 @@ def make(directory: Path, kind: str, commit: str, options: Options) -> TaskFaile
             return
         from labtasks import artifact  # noqa: PLC0415 (an up-to-date run does not need it)
 
-        artifact.produce(session.lab, session.store, session.want(kind, commit), request(session))
+        lab = session.lab.onto(vm)
+        want = session.want(kind, f"{commit}:{vm}" if vm else commit)
+        artifact.produce(lab, session.store, want, request(session))
 
     return guarded(directory, options, work)
 
@@ -279,9 +285,9 @@ def run_test(
     from labtasks import trial  # noqa: PLC0415
 
     def work(session: Session) -> None:
-        want = session.want("install", commit)
+        want = session.want("install", f"{commit}:{vm}")
         run = trial.verdict_on if kind == "test" else trial.boot
-        found = run(session.lab, session.store, want, vm, request(session))
+        found = run(session.lab.onto(vm), session.store, want, vm, request(session))
         said = f"{kind}:{want.commit.short}:{vm}: {found.outcome}: {found.reason}"
         if found.outcome != "good":
             raise UserError(said, hint=f"the console is {found.console}")

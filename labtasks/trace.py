@@ -171,26 +171,33 @@ class Trace:
         """The trace brought up to date by that of an incremental build on top of it.
 
         A job of the newer trace replaces the one of its name; the driver's jobs are united, for
-        a make that had little to do read less, and checks stay for that reason. What a replaced
-        job had written stays known as written, as a path no job owns, so that reads of it still
-        count as the build's own.
+        a make that had little to do read less, and checks stay for that reason, but those that
+        ran as part of a larger one. What a replaced job had written stays known as written, as a
+        path no job owns, so that reads of it still count as the build's own.
         """
-        return self._merged(newer, replaced={*newer._names} - {DRIVER})
+        larger = [job.looked_at for name, job in newer.jobs.items() if name.startswith(CHECK)]
+        within = {
+            name
+            for name in self._names
+            if name.startswith(CHECK) and any(self.jobs[name].looked_at <= each for each in larger)
+        }
+        return self._merged(newer, replaced={*newer._names, *within} - {DRIVER})
 
     def united(self, other: Trace) -> Trace:
         """The trace of a build of which these two are parts: jobs of one name become one."""
         return self._merged(other, replaced=set())
 
     def _merged(self, newer: Trace, replaced: set[str]) -> Trace:
-        gone = {number for number, name in enumerate(self._names) if name in replaced}
-        names = list(dict.fromkeys((*self._names, *newer._names)))
+        stay = [name for name in self._names if name not in replaced]
+        names = list(dict.fromkeys((*stay, *newer._names)))
         number_of = {name: number for number, name in enumerate(names)}
+        older = {n: number_of[name] for n, name in enumerate(self._names) if name not in replaced}
         moved = [number_of[name] for name in newer._names]
         rows: dict[Kind, Rows] = {}
         for kind in KINDS:
             merged: dict[str, Sequence[int]] = {}
             for path, row in self._rows[kind].items():
-                kept = [number for number in row if number not in gone]
+                kept = [older[number] for number in row if number in older]
                 if kept or kind == "writes":
                     merged[path] = kept
             for path, row in newer._rows[kind].items():

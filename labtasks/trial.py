@@ -105,6 +105,10 @@ _ELSEWHERE = {
 """Where a test has what the other settings are about, if not by that name in [machine]."""
 
 
+_BASE = ("base", "base_digest")
+"""What of it has a say in an installation."""
+
+
 def _refuse_ignored(lab: Lab, vm: str, guest: Guest) -> None:
     """Raises UserError for a setting that a test passes over, in a VM that is never brought up; one
     that says what holds anyway is let be.
@@ -114,7 +118,10 @@ def _refuse_ignored(lab: Lab, vm: str, guest: Guest) -> None:
         return
     for field in Vm.__struct_fields__:
         value, default = getattr(chosen, field), getattr(usual, field)
-        if field not in _COUNT and value not in (default, getattr(guest, field, default)):
+        if field not in (*_COUNT, *_BASE) and value not in (
+            default,
+            getattr(guest, field, default),
+        ):
             where = f"{field} in the recipe's [machine], or an option of the recipe"
             raise UserError(
                 f"[vm.{vm}] {field}: a test boots the recipe's machine, and passes over this",

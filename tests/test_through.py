@@ -17,13 +17,14 @@ import pytest
 from conftest import environment, wait_for
 from msgspec import structs
 
-from labtasks import base, demo, key, layer, main, plug, through, vm
+from labtasks import base, demo, key, layer, main, plug, through, trial, vm
 from labtasks import lab as labs
 from labtasks.binding import late
 from labtasks.error import InfraError, UserError
 from labtasks.key import Wanted
 from labtasks.manifest import Manifest
 from labtasks.qmp import Monitor
+from labtasks.tasks import Options, Session
 
 TEXT = """
 repository = "../repo"
@@ -90,6 +91,40 @@ def test_what_decides_an_installation(lab: Path) -> None:
     here = want(lab)
     assert "base" not in dict(here.inputs)
     assert key.root_under(labs.load(lab), here)
+
+
+def test_a_vm_has_a_base_of_its_own(lab: Path) -> None:
+    (lab / "other.img").write_bytes(b"x" * (1 << 20))
+    with (lab / "lab.toml").open("a") as file:
+        file.write('[vm.tb]\nbase = "other.img"\n')
+    found = labs.load(lab)
+    (lab / "cache").mkdir()
+    session = Session(lab=found, store=through.Store(found.cache), options=Options())
+    wants = [session.want("install", f"HEAD{vm}") for vm in ("", ":ta", ":tb")]
+    assert wants[0].key == wants[1].key != wants[2].key
+    assert dict(wants[2].inputs)["base"] == base.content_of(found.onto("tb"))
+    assert base.path_of(found.onto("tb")) == lab / "other.img"
+    for name in ("ta", "tb"):  # one is not hashed again because of the other
+        assert (
+            base.content_of(found.onto(name))
+            == dict(session.want("install", f"HEAD:{name}").inputs)["base"]
+        )
+    assert len(list((lab / "cache").glob("base-*.json"))) == 2
+    trial.machine_of(found, wants[2], "tb")  # it is not a setting that a test passes over
+    session.ask("install:HEAD:tb")
+    assert str(wants[2].key) in session.tasks["install"]["HEAD:tb"]["targets"][0]
+    change(lab, 'base = "other.img"', 'base = "other.img"\nbase_digest = "00"')
+    again = labs.load(lab).onto("tb")
+    with pytest.raises(UserError, match="is not the image that"):
+        base.content_of(again)
+    change(lab, 'base = "root.img"', "")
+    assert base.path_of(labs.load(lab).onto("tb")) == lab / "other.img"
+    again = labs.load(lab).onto("ta")
+    with pytest.raises(UserError, match="onto no base"):
+        base.path_of(again)
+    change(lab, 'through = "build"', "")
+    with pytest.raises(UserError, match="nothing is installed through a machine"):
+        labs.load(lab)
 
 
 def test_the_base_is_hashed_once(lab: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labtasks.trace import DRIVER, Job, Trace
+from labtasks.trace import CHECK, DRIVER, Job, Trace
 from labtasks.trace_trees import Trees
 
 READ = Job(reads=frozenset({"src/d", "src/d/f"}))
@@ -121,6 +121,14 @@ def test_joined_replaces_jobs_and_unites_the_driver() -> None:
     assert "obj/t" not in joined.reads  # written by what "obj/a" was
     assert "obj/t" not in Trace.decode(joined.encode()).reads
     assert list(joined.touched([("M", "src/h")])) == []
+
+
+def test_a_check_that_ran_within_a_larger_one_is_that() -> None:
+    """FreeBSD installs its headers in groups that depend on what is up to date."""
+    small, other = Job(reads=frozenset({"src/a.h"})), Job(reads=frozenset({"src/b.h"}))
+    old = Trace({f"{CHECK}1": small, f"{CHECK}2": other, "obj/a": small})
+    new = Trace({f"{CHECK}3": Job(reads=small.reads | {"src/c.h"}), "obj/b": other})
+    assert {*old.joined(new).jobs} == {f"{CHECK}2", f"{CHECK}3", "obj/a", "obj/b"}
 
 
 def both(a: Job, b: Job) -> Job:
