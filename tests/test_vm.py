@@ -439,8 +439,8 @@ def test_every_setting_reaches_the_machine(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, value in changes.items():
         assert words(**{name: value}) != words(), name
-    others = {"image", "digest", "accel", "firmware", "user", "start", "stop", "system"}
-    assert set(changes) | others == set(Vm.__struct_fields__)
+    others = {"image", "digest", "base", "base_digest", "accel", "firmware", "user", "start", "stop"}
+    assert set(changes) | others | {"system"} == set(Vm.__struct_fields__)
 
 
 def test_usernet_is_parsed() -> None:
