@@ -31,12 +31,20 @@ def main() -> None:
 def page() -> str:
     """The page, as Markdown."""
     parts = [HEAD]
-    for path in sorted(SOURCE.glob("*.py")):
+    for path in sorted(SOURCE.glob("*/*.py")):
         rows = dict.fromkeys(refusals(path))
         if rows:
             lines = [f"| {_cell(said)} | {_cell(hint)} |" for said, hint in rows]
             parts.append(
-                "\n".join([f"## {path.stem}", "", "| it says | hint |", "|---|---|", *lines])
+                "\n".join(
+                    [
+                        f"## {path.parent.name}/{path.stem}",
+                        "",
+                        "| it says | hint |",
+                        "|---|---|",
+                        *lines,
+                    ]
+                )
             )
     return "\n\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 

@@ -33,15 +33,17 @@ from pathlib import Path
 
 from common import DOIT, PROJECT, lab, run
 
-from labtasks import lab as labs
-from labtasks import layer, namespace, process, supervisor
-from labtasks.binding import JOBS
-from labtasks.judge import Outcome, described, git_code
-from labtasks.namespace import Mount
-from labtasks.recipe import INSTALLS, find
-from labtasks.recipe import load as load_recipe
-from labtasks.store import Store
-from labtasks.testbed import Testbed
+from labtasks.build import namespace
+from labtasks.build.namespace import Mount
+from labtasks.ground import process, supervisor
+from labtasks.lab import lab as labs
+from labtasks.lab.binding import JOBS
+from labtasks.lab.recipe import INSTALLS, find
+from labtasks.lab.recipe import load as load_recipe
+from labtasks.store import layer
+from labtasks.store.store import Store
+from labtasks.test.judge import Outcome, described, git_code
+from labtasks.test.testbed import Testbed
 
 PEERS = ("clean", "incremental", "ccache")
 IN_PLACE = ("incremental", "kernel")

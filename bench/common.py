@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from labtasks import init
-from labtasks import lab as labs
+from labtasks.command import init
+from labtasks.lab import lab as labs
 
 DOIT = (sys.executable, "-m", "doit")
 PROJECT = Path(__file__).resolve().parent.parent

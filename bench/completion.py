@@ -15,10 +15,10 @@ def main() -> None:
     """Print one figure."""
     with tempfile.TemporaryDirectory() as scratch:
         here = lab(Path(scratch) / "lab", 'repository = "demo"\nrecipe = "demo"\n')
-        run([sys.executable, "-m", "labtasks.main", "demo", "cache/demo"], here)
+        run([sys.executable, "-m", "labtasks.command.main", "demo", "cache/demo"], here)
         asked = ["completion", "--line", "doit test:go"]
         ours, peer = best(
-            lambda: run([sys.executable, "-m", "labtasks.main", *asked], here),
+            lambda: run([sys.executable, "-m", "labtasks.command.main", *asked], here),
             lambda: run([sys.executable, "-c", ""], here),
             ROUNDS,
         )

@@ -24,9 +24,10 @@ from pathlib import Path
 
 from common import DOIT, commit, lab, report, run, seconds
 
-from labtasks import image, key, qcow2
-from labtasks import lab as labs
-from labtasks.store import Store
+from labtasks.key import key
+from labtasks.lab import lab as labs
+from labtasks.store.store import Store
+from labtasks.vm import image, qcow2
 
 GB = 1 << 30
 ROUNDS = 20

@@ -28,10 +28,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from labtasks import choice, search
-from labtasks.git import CommitId
-from labtasks.graph import graph
-from labtasks.search import Search, Terms, Verdict
+from labtasks.bisect import choice, search
+from labtasks.bisect.graph import graph
+from labtasks.bisect.search import Search, Terms, Verdict
+from labtasks.key.git import CommitId
 
 AHEAD = (0, 1, 2, 4)
 

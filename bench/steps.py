@@ -15,11 +15,12 @@ from pathlib import Path
 
 from common import DOIT, best, borrowed, commit, lab, report, run, seconds
 
-from labtasks import key, recorder, tracing
-from labtasks import lab as labs
-from labtasks.builder import Trees
-from labtasks.store import Store
-from labtasks.workspace import open_workspace
+from labtasks.build.builder import Trees
+from labtasks.build.workspace import open_workspace
+from labtasks.key import key
+from labtasks.lab import lab as labs
+from labtasks.store.store import Store
+from labtasks.trace import recorder, tracing
 
 ROUNDS = 3
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from common import PROJECT, report, seconds
 
-MUNINN = (sys.executable, "-m", "labtasks.muninn")
+MUNINN = (sys.executable, "-m", "labtasks.notice.muninn")
 ROUNDS = 5
 MB = 1024
 

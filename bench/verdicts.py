@@ -35,16 +35,16 @@ from statistics import median
 import msgspec
 from common import DOIT, borrowed, commit, cost, lab, run
 
-from labtasks import lab as labs
-from labtasks import process
-from labtasks.binding import late
-from labtasks.builder import Trees, Workspace
-from labtasks.judge import Ended, Outcome, described, judge
-from labtasks.key import root_under, wanted
-from labtasks.store import Manifest, Store
-from labtasks.verdict import Verdict
-from labtasks.watch import Watch
-from labtasks.workspace import open_workspace
+from labtasks.build.builder import Trees, Workspace
+from labtasks.build.workspace import open_workspace
+from labtasks.ground import process
+from labtasks.key.key import root_under, wanted
+from labtasks.lab import lab as labs
+from labtasks.lab.binding import late
+from labtasks.store.store import Manifest, Store
+from labtasks.test.judge import Ended, Outcome, described, judge
+from labtasks.test.verdict import Verdict
+from labtasks.test.watch import Watch
 
 _NONCE = re.compile(r"nonce=([0-9a-f]{16})")
 

@@ -1,6 +1,6 @@
 """The way of a commit, one kind of artifact after the other. `doit build:<ref>` takes it."""
 
-from labtasks.tasks import DOIT_CONFIG, Tasks, machines, tasks
+from labtasks.command.tasks import DOIT_CONFIG, Tasks, machines, tasks
 
 __all__ = ["DOIT_CONFIG"]
 

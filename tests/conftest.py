@@ -27,12 +27,15 @@ import hypothesis
 import pytest
 from tiny import CHANGES, RECIPE, write_base
 
-from labtasks import key, layer, main, recorder
-from labtasks.key import Wanted
-from labtasks.lab import load
-from labtasks.layer import LayerId
-from labtasks.manifest import Manifest
-from labtasks.store import Store
+from labtasks.command import main
+from labtasks.key import key
+from labtasks.key.key import Wanted
+from labtasks.lab.lab import load
+from labtasks.store import layer
+from labtasks.store.layer import LayerId
+from labtasks.store.manifest import Manifest
+from labtasks.store.store import Store
+from labtasks.trace import recorder
 
 ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("calm", deadline=None, database=None, max_examples=60)
@@ -77,10 +80,10 @@ def programs(folder: Path) -> None:
     folder.mkdir()
     for name, module, entry in (
         ("doit", "doit.doit_cmd", "DoitMain().run(sys.argv[1:])"),
-        ("labtasks", "labtasks.main", "main()"),
-        ("eitri", "labtasks.eitri", "eitri()"),
-        ("brokkr", "labtasks.eitri", "brokkr()"),
-        ("muninn", "labtasks.muninn", "main()"),
+        ("labtasks", "labtasks.command.main", "main()"),
+        ("eitri", "labtasks.command.eitri", "eitri()"),
+        ("brokkr", "labtasks.command.eitri", "brokkr()"),
+        ("muninn", "labtasks.notice.muninn", "main()"),
     ):
         path = folder / name
         run = f"import sys; sys.argv[0] = '{name}'; from {module} import *; sys.exit({entry})"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import Repo, Said, environment
 
-from labtasks.recipe import SHIPPED
+from labtasks.lab.recipe import SHIPPED
 
 LAB = os.environ.get("LABTASKS_FREEBSD_LAB", "")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conftest import environment
 
-from labtasks.git import CommitId
+from labtasks.key.git import CommitId
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from labtasks import digest
-from labtasks.report import Node, Proof, Report, Step
+from labtasks.ground import digest
+from labtasks.report.report import Node, Proof, Report, Step
 
 NAMES = ("Ada Vester", "Björn Åkesson", "Chiyo 千代", "D. Marsh")
 WORK = (

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import accelerator, process, qemu
-from labtasks.qemu import Arch
+from labtasks.ground import process
+from labtasks.vm import accelerator, qemu
+from labtasks.vm.qemu import Arch
 
 ARCHES: tuple[Arch, ...] = ("amd64", "aarch64")
 

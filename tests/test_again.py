@@ -16,7 +16,7 @@ import pytest
 from conftest import environment, needs, programs
 from test_remote import host, on_big
 
-from labtasks import main
+from labtasks.command import main
 
 __all__ = ["host"]
 

@@ -8,23 +8,16 @@ from pathlib import Path
 import pytest
 from conftest import doit
 
-from labtasks import (
-    bisect_command,
-    bisect_status,
-    by_hand,
-    gitlog,
-    journal,
-    main,
-    objection,
-)  # fmt: skip
-from labtasks.error import UserError
-from labtasks.git import CommitId
-from labtasks.journal import Journal
-from labtasks.lab import load
-from labtasks.progress import Culprit, Start, Told, state
-from labtasks.search import Verdict
-from labtasks.store import Store
-from labtasks.tasks import Options, Session
+from labtasks.bisect import gitlog, journal  # fmt: skip
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.progress import Culprit, Start, Told, state
+from labtasks.bisect.search import Verdict
+from labtasks.command import bisect_command, bisect_status, by_hand, main, objection  # fmt: skip
+from labtasks.command.tasks import Options, Session
+from labtasks.ground.error import UserError
+from labtasks.key.git import CommitId
+from labtasks.lab.lab import load
+from labtasks.store.store import Store
 
 
 @pytest.fixture(scope="module")

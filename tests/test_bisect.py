@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from conftest import doit, environment, programs
 
-from labtasks import demo, journal, main
-from labtasks.progress import Told
+from labtasks.bisect import journal
+from labtasks.bisect.progress import Told
+from labtasks.command import main
+from labtasks.lab import demo
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"

@@ -17,8 +17,8 @@ import pytest
 import reports
 from msgspec.structs import replace
 
-from labtasks import page
-from labtasks.report import Calibration, Report
+from labtasks.report import page
+from labtasks.report.report import Calibration, Report
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, _NAMES)), "")

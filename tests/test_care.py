@@ -13,13 +13,14 @@ from conftest import environment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import gc, settings, survey
-from labtasks.digest import Key
-from labtasks.error import UserError
-from labtasks.gc import DAY, Rules
-from labtasks.layer import LayerId
-from labtasks.survey import Held
-from labtasks.words import size
+from labtasks.care import gc, survey
+from labtasks.care.gc import DAY, Rules
+from labtasks.care.survey import Held
+from labtasks.ground.digest import Key
+from labtasks.ground.error import UserError
+from labtasks.ground.words import size
+from labtasks.lab import settings
+from labtasks.store.layer import LayerId
 
 NOW = 1000 * DAY
 

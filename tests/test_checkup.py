@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from labtasks import checkup
-from labtasks.checkup import QUESTION, Finding
+from labtasks.care import checkup
+from labtasks.care.checkup import QUESTION, Finding
 
 
 def asked(path: str = "", **more: str) -> str:

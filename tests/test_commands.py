@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from conftest import ROOT, doit, environment
 
-from labtasks import config, main
-from labtasks.settings import Settings
+from labtasks.command import main
+from labtasks.lab import config
+from labtasks.lab.settings import Settings
 
 LINUX = ("--recipe", "linux", "--repository", "demo")
 
 
 def labtasks(*words, cwd=None):
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from labtasks.main import main; sys.exit(main())",
-         *map(str, words)],
+        [sys.executable, "-m", "labtasks.command.main", *map(str, words)],
         env=environment(), cwd=cwd, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

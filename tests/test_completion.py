@@ -14,7 +14,7 @@ import pytest
 from conftest import Repo, environment, programs
 from doit.doit_cmd import DoitMain
 
-from labtasks import completion, kinds, loader, main, tasks
+from labtasks.command import completion, kinds, loader, main, tasks
 
 LAB = """
 repository = "../repo"

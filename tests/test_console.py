@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import config, console, events, recipe
-from labtasks.console import Console, Event
-from labtasks.error import UserError
-from labtasks.events import ConsoleRules, EventName
+from labtasks.ground.error import UserError
+from labtasks.lab import config, events, recipe
+from labtasks.lab.events import ConsoleRules, EventName
+from labtasks.test import console
+from labtasks.test.console import Console, Event
 
 DATA = Path(__file__).parent / "data" / "console"
 RULES = {

@@ -21,9 +21,11 @@ from conftest import Lab, Repo, Said, World, environment, programs, wait_for
 from debian import needed
 from servers import hook
 
-from labtasks import digest, main, plug, vm
-from labtasks.manifest import Manifest
-from labtasks.store import Store
+from labtasks.command import main
+from labtasks.ground import digest
+from labtasks.store.manifest import Manifest
+from labtasks.store.store import Store
+from labtasks.vm import plug, vm
 
 MACHINE = """
 [vm.build]

@@ -17,10 +17,10 @@ import pytest
 from conftest import Said
 from conftest import doit as run_doit
 
-from labtasks import main
-from labtasks.lab import load
-from labtasks.manifest import Manifest
-from labtasks.store import Store
+from labtasks.command import main
+from labtasks.lab.lab import load
+from labtasks.store.manifest import Manifest
+from labtasks.store.store import Store
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("LABTASKS_LONG"), reason="LABTASKS_LONG is not set"),

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import demo
-from labtasks.error import UserError
+from labtasks.ground.error import UserError
+from labtasks.lab import demo
+from labtasks.lab.recipe import SHIPPED
 
 # The ids of the first and the last commit. They change with demo_os, and with nothing else.
 GOOD = "9f438a2fd1d674a3e63ae7b6b7edc4a1c36c7080"
 BAD = "5b083eee33944141c81856bbc8d5c658ff1932b5"
 
 OLD = 946684800  # 2000-01-01: what every file that did not change is dated in a lab
-RECIPE = Path(demo.__file__).parent / "recipes" / "demo.toml"
+RECIPE = SHIPPED / "demo.toml"
 
 
 def _git(directory: Path, *args: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import process, recipe
-from labtasks.binding import Bound, Places, bind, late
-from labtasks.error import UserError
+from labtasks.ground import process
+from labtasks.ground.error import UserError
+from labtasks.lab import recipe
+from labtasks.lab.binding import Bound, Places, bind, late
 
 SYSTEMS = {"demo": "Linux", "linux": "Linux", "freebsd": "FreeBSD"}
 

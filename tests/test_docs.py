@@ -4,6 +4,7 @@ recipe, every key and command is in them, and what is made from the code is what
 
 from __future__ import annotations
 
+import importlib
 import os
 import pkgutil
 import re
@@ -19,7 +20,8 @@ import pytest
 from conftest import environment, programs
 
 import labtasks
-from labtasks import events, kinds, main, recipe, reference, session
+from labtasks.command import kinds, main, reference
+from labtasks.lab import events, recipe, session
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
@@ -155,12 +157,12 @@ def test_the_refusals_page_is_what_the_code_says() -> None:
 def test_every_refusal_has_a_hint() -> None:
     """But for the reasons not to believe a build, which lead to a clean one by themselves."""
     sections = text_of("refusals.md").split("\n## ")[1:]
-    bare = [s for s in sections if "|  |" in s and not s.startswith("doubt\n")]
+    bare = [s for s in sections if "|  |" in s and not s.startswith("build/doubt\n")]
     assert not bare, [line for s in bare for line in s.splitlines() if line.endswith("|  |")]
 
 
 def test_what_troubleshooting_quotes_is_said_somewhere() -> None:
-    sources = (DOCS.parent / "labtasks").glob("*.py")
+    sources = (DOCS.parent / "labtasks").glob("*/*.py")
     said = " ".join(re.sub(r'"\s*f?"', "", path.read_text(encoding="utf-8")) for path in sources)
     said = re.sub(r"[`\\]", "", said)
     rows = [
@@ -239,13 +241,23 @@ def test_every_event_is_documented() -> None:
     assert named == {event.value for event in events.EventName}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [labtasks.__doc__ or "", (DOCS / "design.md").read_text(encoding="utf-8")],
-    ids=["guide", "design"],
-)
-def test_every_room_has_its_place(text: str) -> None:
-    """A newcomer finds each module named where the way of a commit is told."""
-    modules = {path.stem for path in Path(labtasks.__file__).parent.glob("*.py")}
-    named = {*re.findall(r"\w+", text)}
-    assert not {name for name in modules - named if not name.startswith(("_", "trace_"))}
+def test_every_package_has_its_place() -> None:
+    """A newcomer finds each package named where the way of a commit is told, in its order."""
+    root = Path(labtasks.__file__).parent
+    packages = {path.parent.name for path in root.glob("*/__init__.py")}
+    guide = re.findall(r"^    (\w+)  ", labtasks.__doc__ or "", re.MULTILINE)
+    assert guide == re.findall(r"^\| `(\w+)` \|", text_of("design.md"), re.MULTILINE)
+    assert set(guide) == packages
+
+
+PACKAGES = [found.name for found in pkgutil.iter_modules(labtasks.__path__) if found.ispkg]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_has_its_place(package: str) -> None:
+    """A package's docstring names its modules, and nothing that is none."""
+    made = importlib.import_module(f"labtasks.{package}")
+    first = re.findall(r"^(\S.*?)  ", made.__doc__ or "", re.MULTILINE)
+    assert {*" ".join(first).split()} == {
+        found.name for found in pkgutil.iter_modules(made.__path__)
+    }

@@ -12,13 +12,13 @@ from conftest import ROOT, environment, processes, wait_for
 from servers import hook
 from test_interrupt import unique
 
-from labtasks.eitri import HELP, Asked, Wish, parse
-from labtasks.error import UserError
-from labtasks.lab import load
+from labtasks.command.eitri import HELP, Asked, Wish, parse
+from labtasks.ground.error import UserError
+from labtasks.lab.lab import load
 
 
 def argv(name, *words):
-    code = f"import sys; from labtasks.eitri import {name}; sys.exit({name}())"
+    code = f"import sys; from labtasks.command.eitri import {name}; sys.exit({name}())"
     return [sys.executable, "-c", code, *words]
 
 
@@ -156,8 +156,8 @@ def test_help():
 def test_brokkr_installs_and_builds_first(tmp_path):
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("the demo's recipe wants qemu-system-x86_64")
-    from labtasks import main  # noqa: PLC0415
-    from labtasks.store import Store  # noqa: PLC0415
+    from labtasks.command import main  # noqa: PLC0415
+    from labtasks.store.store import Store  # noqa: PLC0415
 
     assert main.main(["init", str(tmp_path / "lab")]) == 0
     done = subprocess.run(
@@ -173,13 +173,13 @@ def test_brokkr_installs_and_builds_first(tmp_path):
 def test_muninn_eitri(built):
     """The article's example: one message, with what matters."""
     eitri = built.directory / "eitri"
-    code = "import sys; from labtasks.eitri import eitri; sys.exit(eitri())"
+    code = "import sys; from labtasks.command.eitri import eitri; sys.exit(eitri())"
     eitri.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
     eitri.chmod(0o755)
     built.configure(tracer="strace", notify={"after_seconds": 0.01})
     with hook() as there:
         done = subprocess.run(
-            [sys.executable, "-m", "labtasks.muninn", "./eitri", "local/broken"],
+            [sys.executable, "-m", "labtasks.notice.muninn", "./eitri", "local/broken"],
             cwd=built.directory, env=environment(LABTASKS_NOTIFY=there.url, NO_PROXY="127.0.0.1"),
             capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labtasks import failure
+from labtasks.build import failure
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ from histories import name
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import flaky
-from labtasks.choice import choose
-from labtasks.error import UserError
-from labtasks.flaky import (
+from labtasks.bisect import flaky
+from labtasks.bisect.choice import choose
+from labtasks.bisect.flaky import (
     Rates,
     Series,
     calibrated,
@@ -23,9 +22,10 @@ from labtasks.flaky import (
     posterior,
     verdicts,
 )
-from labtasks.git import CommitId
-from labtasks.graph import Graph, graph
-from labtasks.search import Verdict, start
+from labtasks.bisect.graph import Graph, graph
+from labtasks.bisect.search import Verdict, start
+from labtasks.ground.error import UserError
+from labtasks.key.git import CommitId
 
 SURE = Rates(bad=Series(fails=8))
 counts = st.integers(0, 40)

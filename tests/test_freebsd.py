@@ -17,7 +17,7 @@ import pytest
 from conftest import Repo, Said
 from freebsd import doit
 
-from labtasks.recipe import SHIPPED
+from labtasks.lab.recipe import SHIPPED
 
 pytestmark = freebsd.wanted
 

@@ -20,7 +20,7 @@ import pytest
 from conftest import Repo
 from freebsd import Change, doit
 
-from labtasks.store import Store
+from labtasks.store.store import Store
 
 pytestmark = freebsd.wanted
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from conftest import Lab, Repo, wait_for
 
-from labtasks import main, reach, ssh
-from labtasks.lab import load
+from labtasks.command import main
+from labtasks.lab.lab import load
+from labtasks.site import reach, ssh
 
 WHERE = os.environ.get("LABTASKS_FREEBSD_SSH", "")
 

@@ -11,7 +11,7 @@ import random
 import pytest
 from conftest import Lab
 
-from labtasks import layer
+from labtasks.store import layer
 
 STATES = (
     "base", "kernel-c", "kernel-header", "shared-header", "world-tool", "listed-file",

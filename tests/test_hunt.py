@@ -17,20 +17,23 @@ from typing import Any
 import pytest
 from conftest import environment
 
-from labtasks import case, main, page, proof, record, report, summary, words
-from labtasks.error import InfraError, UserError
-from labtasks.flaky import Series
-from labtasks.git import Commit
-from labtasks.hunt import Hunt
-from labtasks.journal import Journal
-from labtasks.judge import Outcome
-from labtasks.lab import load
-from labtasks.outlook import Forecast
-from labtasks.probe import Finding
-from labtasks.progress import Proof, Start, Told
-from labtasks.search import Verdict
-from labtasks.series import Decider
-from labtasks.store import Store
+from labtasks.bisect import case, proof
+from labtasks.bisect.flaky import Series
+from labtasks.bisect.hunt import Hunt
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.outlook import Forecast
+from labtasks.bisect.probe import Finding
+from labtasks.bisect.progress import Proof, Start, Told
+from labtasks.bisect.search import Verdict
+from labtasks.bisect.series import Decider
+from labtasks.command import main
+from labtasks.ground import words
+from labtasks.ground.error import InfraError, UserError
+from labtasks.key.git import Commit
+from labtasks.lab.lab import load
+from labtasks.report import page, record, report, summary
+from labtasks.store.store import Store
+from labtasks.test.judge import Outcome
 
 COMMITS = 12
 

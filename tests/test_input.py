@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from conftest import Repo, environment, path_without
 
-from labtasks.error import UserError
-from labtasks.lab import load
+from labtasks.ground.error import UserError
+from labtasks.lab.lab import load
 
 
 def read(lab):
@@ -280,4 +280,13 @@ def test_strace_asked_for_and_missing(make_lab, tmp_path):
     said = lab.doit("kernel:base", code=None)
     assert said.code == 1
     assert said.lines("the command 'strace' is missing")
+    assert "Traceback" not in said.text
+
+
+def test_dodo_py_without_its_doit_cfg(make_lab):
+    lab = make_lab()
+    (lab.directory / "doit.cfg").unlink()
+    said = lab.doit("list", code=3)
+    assert "loaded without labtasks' loader" in said.text
+    assert "labtasks init" in said.text
     assert "Traceback" not in said.text

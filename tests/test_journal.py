@@ -17,14 +17,14 @@ from histories import Case, git, imported, name, random_case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import gitlog, journal, progress
-from labtasks.choice import choose
-from labtasks.error import InfraError, UserError
-from labtasks.git import CommitId, Repository
-from labtasks.graph import graph
-from labtasks.journal import Journal
-from labtasks.progress import Culprit, End, Proof, Start, Told, Undo
-from labtasks.search import Terms, Verdict, start
+from labtasks.bisect import gitlog, journal, progress
+from labtasks.bisect.choice import choose
+from labtasks.bisect.graph import graph
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.progress import Culprit, End, Proof, Start, Told, Undo
+from labtasks.bisect.search import Terms, Verdict, start
+from labtasks.ground.error import InfraError, UserError
+from labtasks.key.git import CommitId, Repository
 
 GOOD, BAD, SKIP = Verdict.GOOD, Verdict.BAD, Verdict.SKIP
 BEGIN = Start(goods=(name(0),), bad=name(9), vm="demo", test="boot", options={"repeats": "auto"})
@@ -141,8 +141,8 @@ def test_text_that_is_not_utf_8_is_kept_readable(tmp_path):
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from labtasks.journal import Journal
-from labtasks.progress import Undo
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.progress import Undo
 log = Journal(Path(sys.argv[1]))
 log.add(Undo(reason="first"))
 print("ready", flush=True)
@@ -174,9 +174,9 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
     script = f"""
 import resource, signal
 from pathlib import Path
-from labtasks.error import InfraError
-from labtasks.journal import Journal
-from labtasks.progress import Undo
+from labtasks.ground.error import InfraError
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.progress import Undo
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
 with Journal(Path({str(path)!r})) as log:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import judge, recipe
-from labtasks.console import Console, Event
-from labtasks.error import UserError
-from labtasks.events import EventName
-from labtasks.judge import Described, Ended, Judged, Outcome, Said, Word, described, listen
+from labtasks.ground.error import UserError
+from labtasks.lab import recipe
+from labtasks.lab.events import EventName
+from labtasks.test import judge
+from labtasks.test.console import Console, Event
+from labtasks.test.judge import Described, Ended, Judged, Outcome, Said, Word, described, listen
 
 DATA = Path(__file__).parent / "data" / "console"
 NONCE = "9f31"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import digest, lab, memory
-from labtasks.error import UserError, printable
-from labtasks.key import path_of, wanted
+from labtasks.ground import digest, memory
+from labtasks.ground.error import UserError, printable
+from labtasks.key.key import path_of, wanted
+from labtasks.lab import lab
 
 pairs = st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=4)
 

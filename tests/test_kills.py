@@ -22,7 +22,7 @@ import filelock
 import pytest
 from conftest import environment, stack_content
 
-from labtasks import main
+from labtasks.command import main
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"),

@@ -12,9 +12,10 @@ from conftest import can_unshare
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import globs, layer
-from labtasks import seal as seals
-from labtasks.layer import Entry, LayerId
+from labtasks.ground import globs
+from labtasks.store import layer
+from labtasks.store import seal as seals
+from labtasks.store.layer import Entry, LayerId
 
 needs_mknod = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes whiteouts by mknod")
 

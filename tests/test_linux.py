@@ -14,7 +14,7 @@ import pytest
 from conftest import Repo
 from linux import doit
 
-from labtasks import main
+from labtasks.command import main
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from conftest import Repo
 from linux import doit
 
-from labtasks import main
+from labtasks.command import main
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("LABTASKS_LONG"), reason="LABTASKS_LONG is not set: a quarter of an hour"

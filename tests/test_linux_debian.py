@@ -15,7 +15,7 @@ import linux
 import pytest
 from conftest import Repo, Said
 
-from labtasks import main
+from labtasks.command import main
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("LABTASKS_LONG"), reason="LABTASKS_LONG is not set"),

@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from screens import Screen, screen
 
-from labtasks import live
-from labtasks.git import Commit, CommitId
-from labtasks.git_objects import TreeId
-from labtasks.view import View
-from labtasks.words import cut, cut_inside
+from labtasks.bisect.view import View
+from labtasks.ground import live
+from labtasks.ground.words import cut, cut_inside
+from labtasks.key.git import Commit, CommitId
+from labtasks.key.git_objects import TreeId
 
 SCRIPT = """
 import sys, time
 from pathlib import Path
 from labtasks import live
-from labtasks.error import say
+from labtasks.ground.error import say
 log = Path("log")
 log.write_text("cc -c first.c\\n\\x1b[31mcc -c second.c\\n")
 rows = ["bisect a..b on test", "  step 4 of about 7, 12 commits left, about 3 min to the end",

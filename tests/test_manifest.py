@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks.manifest import Manifest, Step
+from labtasks.store.manifest import Manifest, Step
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 layers = st.lists(st.text("0123456789abcdef", min_size=1, max_size=5), max_size=3)

@@ -18,10 +18,10 @@ import pytest
 from conftest import environment, wait_for
 from servers import hook
 
-from labtasks import notify
-from labtasks.muninn import _TOLD
+from labtasks.notice import notify
+from labtasks.notice.muninn import _TOLD
 
-MUNINN = [sys.executable, "-m", "labtasks.muninn"]
+MUNINN = [sys.executable, "-m", "labtasks.notice.muninn"]
 PYTHON = sys.executable
 
 
@@ -247,7 +247,7 @@ def test_a_signal_reaches_the_command_once_on_a_busy_machine(there):
     assert run.stdout
     assert run.stdout.readline() == b"ready\n"
     children = [int(word) for word in _of(run.pid, f"task/{run.pid}/children").split()]
-    (witness,) = (pid for pid in children if b"labtasks.muninn" in _of(pid, "cmdline"))
+    (witness,) = (pid for pid in children if b"labtasks.notice.muninn" in _of(pid, "cmdline"))
     os.kill(witness, signal.SIGSTOP)
     os.killpg(run.pid, signal.SIGINT)
     time.sleep(0.5)
@@ -369,8 +369,8 @@ def test_stopped_and_continued_as_a_job(there):
 
 
 def test_muninn_starts_a_command_before_it_imports_what_tells_of_it():
-    code = "import sys, labtasks.muninn; sys.exit(sum(n in sys.modules for n in %r))"
-    late = ["labtasks.notify", "labtasks.news", "msgspec", "apprise", "tomllib"]
+    code = "import sys, labtasks.notice.muninn; sys.exit(sum(n in sys.modules for n in %r))"
+    late = ["labtasks.notice.notify", "labtasks.notice.news", "msgspec", "apprise", "tomllib"]
     run = [sys.executable, "-c", code % late]
     assert subprocess.run(run, env=environment(), timeout=60, check=False).returncode == 0
     assert _TOLD == notify.QUIET

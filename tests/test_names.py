@@ -7,9 +7,9 @@ import os
 import pytest
 from conftest import Repo
 
-from labtasks import gitlog
-from labtasks.git import CommitId, Repository
-from labtasks.search import Verdict
+from labtasks.bisect import gitlog
+from labtasks.bisect.search import Verdict
+from labtasks.key.git import CommitId, Repository
 
 RECIPE = """
 about = "copies its sources"

@@ -12,9 +12,9 @@ import pytest
 from conftest import environment
 from servers import hook, mail
 
-from labtasks import notify
-from labtasks.error import UserError
-from labtasks.notify import Message, addresses, channels, send
+from labtasks.ground.error import UserError
+from labtasks.notice import notify
+from labtasks.notice.notify import Message, addresses, channels, send
 
 HELLO = Message(title="a title", body="one\n  <two> *three*", good=True)
 SECRETS = ("s3cret-word", "t0ken")
@@ -125,7 +125,8 @@ def test_mistakes_in_lab_toml_do_not_repeat_the_addresses(tmp_path):
 
 
 def test_importing_imports_no_apprise():
-    text = "import sys, labtasks.tasks, labtasks.muninn; sys.exit('apprise' in sys.modules)"
+    modules = "sys, labtasks.command.tasks, labtasks.notice.muninn"
+    text = f"import {modules}; sys.exit('apprise' in sys.modules)"
     subprocess.run([sys.executable, "-c", text], env=environment(), check=True)
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from labtasks import objfs
+from labtasks.build import objfs
 
 needs_image_tools = pytest.mark.skipif(
     not (shutil.which("mke2fs") and shutil.which("debugfs")), reason="e2fsprogs is missing"

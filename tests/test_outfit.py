@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import Said, environment, wait_for
 
-from labtasks.lab import load
+from labtasks.lab.lab import load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a root disk")
 
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Run:
             PATH=f"{stand_in.parent}:{os.environ['PATH']}", XDG_CACHE_HOME=str(tmp_path / "cache")
         )
         return subprocess.Popen(
-            ["env", "--default-signal", sys.executable, "-m", "labtasks.main", *words],
+            ["env", "--default-signal", sys.executable, "-m", "labtasks.command.main", *words],
             cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from labtasks import key, main, proof, verdict
-from labtasks.ahead import Ahead
-from labtasks.artifact import Request, produce
-from labtasks.git import Commit
-from labtasks.judge import Outcome
-from labtasks.key import Kind
-from labtasks.lab import Lab, load
-from labtasks.manifest import Manifest
-from labtasks.probe import Prober
-from labtasks.store import Store
+from labtasks.bisect import proof
+from labtasks.bisect.ahead import Ahead
+from labtasks.bisect.probe import Prober
+from labtasks.build.artifact import Request, produce
+from labtasks.command import main
+from labtasks.key import key
+from labtasks.key.git import Commit
+from labtasks.key.key import Kind
+from labtasks.lab.lab import Lab, load
+from labtasks.store.manifest import Manifest
+from labtasks.store.store import Store
+from labtasks.test import verdict
+from labtasks.test.judge import Outcome
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 

@@ -12,8 +12,8 @@ import time
 import pytest
 from conftest import environment, processes, wait_for
 
-from labtasks import process, signals, supervisor
-from labtasks.error import UserError
+from labtasks.ground import process, signals, supervisor
+from labtasks.ground.error import UserError
 
 ENV = {"PATH": os.environ["PATH"]}
 

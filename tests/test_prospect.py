@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import prospect, search
-from labtasks.git import CommitId
-from labtasks.progress import Culprit, Proof, Start, Told, state
-from labtasks.search import Verdict
-from labtasks.words import about
+from labtasks.bisect import prospect, search
+from labtasks.bisect.progress import Culprit, Proof, Start, Told, state
+from labtasks.bisect.search import Verdict
+from labtasks.ground.words import about
+from labtasks.key.git import CommitId
 
 GOOD, BAD, ONE, TWO = (CommitId(letter * 40) for letter in "abcd")
 BEGIN = Start(goods=(GOOD,), bad=BAD)

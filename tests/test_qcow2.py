@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtasks import accelerator, qcow2
-from labtasks.error import UserError
+from labtasks.ground.error import UserError
+from labtasks.vm import accelerator, qcow2
 
 
 @given(size=st.integers(0, 1 << 50))

@@ -1,4 +1,4 @@
-from labtasks.qemu import Drive, Forward, Machine, argv
+from labtasks.vm.qemu import Drive, Forward, Machine, argv
 
 
 def test_a_kernel_loaded_by_qemu_itself():

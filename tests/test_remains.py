@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import remains
-from labtasks.digest import Key
-from labtasks.gc import DAY, Rules
-from labtasks.git import CommitId
-from labtasks.journal import Journal
-from labtasks.progress import End, Start, Told
-from labtasks.search import Verdict
-from labtasks.survey import Held
+from labtasks.bisect.journal import Journal
+from labtasks.bisect.progress import End, Start, Told
+from labtasks.bisect.search import Verdict
+from labtasks.care import remains
+from labtasks.care.gc import DAY, Rules
+from labtasks.care.survey import Held
+from labtasks.ground.digest import Key
+from labtasks.key.git import CommitId
 
 NOW = 1000 * DAY
 GOOD, BAD, MIDDLE, OTHER = (CommitId(letter * 40) for letter in "abcd")

@@ -15,7 +15,7 @@ import pytest
 from conftest import Lab, World, needs, processes, wait_for
 from sshd import Sshd
 
-from labtasks.lab import load
+from labtasks.lab.lab import load
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from reports import commit, sample, unfinished
 
-from labtasks import lanes, page, report, summary, words
-from labtasks.error import UserError
-from labtasks.report import Proof, Report
+from labtasks.ground import words
+from labtasks.ground.error import UserError
+from labtasks.report import lanes, page, report, summary
+from labtasks.report.report import Proof, Report
 
 EMPTY = Report(repository="os", good=(commit(0),), bad=commit(1))
 SCRIPT = "<script>alert('1')</script>"

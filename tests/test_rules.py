@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from labtasks import trace_strace
-from labtasks.builder import STRACE
-from labtasks.trace import CHECK, DRIVER, Trace
-from labtasks.trace_calls import Calls
+from labtasks.build.builder import STRACE
+from labtasks.trace import trace_strace
+from labtasks.trace.trace import CHECK, DRIVER, Trace
+from labtasks.trace.trace_calls import Calls
 
 ASKS = {
     "bmake": "ASKED != cat asked\n.if !empty(ASKED:M2)\n.endif\nLATE = ${:!cat late!}\n",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labtasks import savings
-from labtasks.report import Step
+from labtasks.report import savings
+from labtasks.report.report import Step
 
 
 def step(number: int, **more: Any) -> Step:

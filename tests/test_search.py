@@ -9,11 +9,11 @@ import re
 import pytest
 from histories import Case, History, git, imported, name, number, random_case
 
-from labtasks.choice import PRICED, SHARE, Choice, after, choose, prepared
-from labtasks.error import UserError
-from labtasks.git import CommitId, Repository
-from labtasks.graph import graph
-from labtasks.search import Search, Terms, Verdict, start
+from labtasks.bisect.choice import PRICED, SHARE, Choice, after, choose, prepared
+from labtasks.bisect.graph import graph
+from labtasks.bisect.search import Search, Terms, Verdict, start
+from labtasks.ground.error import UserError
+from labtasks.key.git import CommitId, Repository
 
 GOOD, BAD, SKIP = Verdict.GOOD, Verdict.BAD, Verdict.SKIP
 DAGS, WITHOUT = 1000, 300

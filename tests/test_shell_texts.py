@@ -17,19 +17,11 @@ from pathlib import Path
 import pytest
 from conftest import wait_for
 
-from labtasks import (
-    checkup,
-    errand,
-    guest,
-    guest_disk,
-    guest_tools,
-    listing,
-    plug,
-    remote_folder,
-    remote_script,
-    site,
-    through,
-)
+from labtasks.care import checkup
+from labtasks.key import guest_tools
+from labtasks.site import guest, guest_disk, listing, remote_folder, remote_script, site
+from labtasks.test import errand
+from labtasks.vm import plug, through
 
 SHELLS = ("dash", "bash", "busybox sh")
 

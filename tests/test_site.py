@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import behind, can_unshare
 
-from labtasks import listing, ssh
+from labtasks.site import listing, ssh
 
 NAMES = ("plain", "a b", "new\nline", "#hash", "back\\slash", "tab\there", "é", "..x", "d/=y")
 
@@ -88,8 +88,8 @@ def test_any_login_shell(shell: str) -> None:
 def test_a_machine_whose_disks_cannot_grow_is_not_called_lost(tmp_path: Path) -> None:
     ask = f"""\
 from pathlib import Path
-from labtasks.guest_disk import GuestDisk
-from labtasks.ssh import Remote
+from labtasks.site.guest_disk import GuestDisk
+from labtasks.site.ssh import Remote
 to = Remote(name="x", user="x", host="x", port=1, key=Path("x"), known_hosts=Path("x"))
 error = GuestDisk(what="vm x", to=to, cpus=1, state=Path({str(tmp_path)!r})).lost("ssh ended")
 print(type(error).__name__, error)

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import spent, verdict
-from labtasks.digest import Digest, Key
-from labtasks.git import CommitId
-from labtasks.judge import Outcome
-from labtasks.manifest import Failure, Manifest
-from labtasks.progress import Proof, Start, Told
-from labtasks.search import Verdict
-from labtasks.spent import Spent
-from labtasks.store import Store
+from labtasks.bisect.progress import Proof, Start, Told
+from labtasks.bisect.search import Verdict
+from labtasks.ground.digest import Digest, Key
+from labtasks.key.git import CommitId
+from labtasks.report import spent
+from labtasks.report.spent import Spent
+from labtasks.store.manifest import Failure, Manifest
+from labtasks.store.store import Store
+from labtasks.test import verdict
+from labtasks.test.judge import Outcome
 
 ONE, TWO = CommitId("a" * 40), CommitId("b" * 40)
 BEGIN = Start(goods=(ONE,), bad=TWO, time=100.0)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import ssh
-from labtasks.error import InfraError, UserError
-from labtasks.ssh import Remote
+from labtasks.ground.error import InfraError, UserError
+from labtasks.site import ssh
+from labtasks.site.ssh import Remote
 
 
 def remote(folder: Path, port: int = 22) -> Remote:

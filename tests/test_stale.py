@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from conftest import Repo
 
-from labtasks import builder, widened
-from labtasks.error import UserError
-from labtasks.git import Repository
-from labtasks.git_objects import TreeId
-from labtasks.lab import load
+from labtasks.build import builder
+from labtasks.ground.error import UserError
+from labtasks.key import widened
+from labtasks.key.git import Repository
+from labtasks.key.git_objects import TreeId
+from labtasks.lab.lab import load
 
 RECIPE = """
 about = "one makefile"

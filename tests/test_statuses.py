@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import environment, processes, wait_for
 
-from labtasks import main
-from labtasks.eitri import HELP
-from labtasks.error import Code
+from labtasks.command import main
+from labtasks.command.eitri import HELP
+from labtasks.ground.error import Code
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "commands.md").read_text("utf-8")
 COMMANDS = {name: pkgutil.resolve_name(of) for name, of in main._plugins().items()}
@@ -96,9 +96,9 @@ def test_where_no_lab_is_all_are_refused(nowhere, name):
 
 def test_where_no_lab_is_programs_are_refused(nowhere):
     for name, words in (("eitri", ["local/HEAD"]), ("brokkr", ["local/HEAD/test"])):
-        code = f"import sys; from labtasks.eitri import {name}; sys.exit({name}())"
+        code = f"import sys; from labtasks.command.eitri import {name}; sys.exit({name}())"
         assert run(nowhere, sys.executable, "-c", code, *words).returncode == Code.REFUSED
-    init = [sys.executable, "-m", "labtasks.main", "init", "."]
+    init = [sys.executable, "-m", "labtasks.command.main", "init", "."]
     assert run(nowhere, *init).returncode == Code.REFUSED  # dodo.py is there
     assert doit(nowhere, "build:HEAD").returncode == Code.REFUSED
 

@@ -15,8 +15,8 @@ import filelock
 import pytest
 from conftest import behind, processes, wait_for
 
-from labtasks import layer, locks, store
-from labtasks.error import UserError
+from labtasks.ground.error import UserError
+from labtasks.store import layer, locks, store
 
 
 def marked(lab, word):

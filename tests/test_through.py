@@ -17,14 +17,19 @@ import pytest
 from conftest import environment, wait_for
 from msgspec import structs
 
-from labtasks import base, demo, key, layer, main, plug, through, trial, vm
-from labtasks import lab as labs
-from labtasks.binding import late
-from labtasks.error import InfraError, UserError
-from labtasks.key import Wanted
-from labtasks.manifest import Manifest
-from labtasks.qmp import Monitor
-from labtasks.tasks import Options, Session
+from labtasks.command import main
+from labtasks.command.tasks import Options, Session
+from labtasks.ground.error import InfraError, UserError
+from labtasks.key import key
+from labtasks.key.key import Wanted
+from labtasks.lab import base, demo
+from labtasks.lab import lab as labs
+from labtasks.lab.binding import late
+from labtasks.store import layer
+from labtasks.store.manifest import Manifest
+from labtasks.test import trial
+from labtasks.vm import plug, through, vm
+from labtasks.vm.qmp import Monitor
 
 TEXT = """
 repository = "../repo"

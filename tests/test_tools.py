@@ -9,13 +9,13 @@ import pytest
 from conftest import path_without
 from test_input import said_of
 
-from labtasks import guest_tools
-from labtasks.binding import Places, bind
-from labtasks.error import UserError
-from labtasks.lab import load
-from labtasks.recipe import find
-from labtasks.recipe import load as load_recipe
-from labtasks.tools import Tool
+from labtasks.ground.error import UserError
+from labtasks.key import guest_tools
+from labtasks.lab.binding import Places, bind
+from labtasks.lab.lab import load
+from labtasks.lab.recipe import find
+from labtasks.lab.recipe import load as load_recipe
+from labtasks.lab.tools import Tool
 
 CCACHE = """\
 [options.ccache]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labtasks.trace import CHECK, DRIVER, Job, Trace
-from labtasks.trace_trees import Trees
+from labtasks.trace.trace import CHECK, DRIVER, Job, Trace
+from labtasks.trace.trace_trees import Trees
 
 READ = Job(reads=frozenset({"src/d", "src/d/f"}))
 ABSENT = Job(absent=frozenset({"src/d/f"}))

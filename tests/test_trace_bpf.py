@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from labtasks import trace_bpf
-from labtasks.trace import DRIVER, Trace
-from labtasks.trace_bpf import BEGIN, BUSY, DISCARDED, EXEC, FORK, FRAME, RECORD, UNSEEN
-from labtasks.trace_calls import Calls
+from labtasks.trace import trace_bpf
+from labtasks.trace.trace import DRIVER, Trace
+from labtasks.trace.trace_bpf import BEGIN, BUSY, DISCARDED, EXEC, FORK, FRAME, RECORD, UNSEEN
+from labtasks.trace.trace_calls import Calls
 
 HERE = -100
 OPEN, STAT, CHDIR, FCHDIR, RENAME, LINK, SYMLINK, UNLINK, READLINK = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import trace_depend
-from labtasks.trace import DRIVER, Trace
+from labtasks.trace import trace_depend
+from labtasks.trace.trace import DRIVER, Trace
 
 KBUILD = """\
 savedcmd_kernel/fork.o := gcc -c -o kernel/fork.o /mnt/src/kernel/fork.c

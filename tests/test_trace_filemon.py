@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labtasks import trace_filemon
-from labtasks.trace import DRIVER, Trace
+from labtasks.trace import trace_filemon
+from labtasks.trace.trace import DRIVER, Trace
 
 DATA = Path(__file__).parent / "data" / "meta"
 

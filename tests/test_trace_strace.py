@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labtasks import trace_strace
-from labtasks.trace import CHECK, DRIVER, Trace
-from labtasks.trace_calls import Calls
+from labtasks.trace import trace_strace
+from labtasks.trace.trace import CHECK, DRIVER, Trace
+from labtasks.trace.trace_calls import Calls
 
 
 def parse(text: str, links: dict[str, str] | None = None) -> Trace:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from labtasks import recorder, trace_bpf, trace_strace, tracing
-from labtasks.builder import STRACE
-from labtasks.recipe import Part
-from labtasks.trace import CHECK, DRIVER, Trace
-from labtasks.trace_calls import Calls
+from labtasks.build.builder import STRACE
+from labtasks.lab.recipe import Part
+from labtasks.trace import recorder, trace_bpf, trace_strace, tracing
+from labtasks.trace.trace import CHECK, DRIVER, Trace
+from labtasks.trace.trace_calls import Calls
 
 Watch = Callable[[list[str], Path], Trace]
 """Runs a command in top/src and gives its trace; objects are in top/obj."""

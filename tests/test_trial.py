@@ -10,11 +10,14 @@ import pytest
 from conftest import behind, can_unshare
 from conftest import doit as run_doit
 
-from labtasks import digest, key, main, trial
-from labtasks import recipe as recipes
-from labtasks.lab import load
-from labtasks.machine import Vm
-from labtasks.store import Store
+from labtasks.command import main
+from labtasks.ground import digest
+from labtasks.key import key
+from labtasks.lab import recipe as recipes
+from labtasks.lab.lab import load
+from labtasks.lab.machine import Vm
+from labtasks.store.store import Store
+from labtasks.test import trial
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
@@ -143,7 +146,7 @@ def test_a_kernel_on_the_world_of_the_vm_s_own_image(lab):
     installed = lab / "cache" / "layers" / root.stack[0] / "t" / "root" / "tree"
     image = lab / "own.img"
     subprocess.run([installed.parent / "makefs", image, installed], check=True, timeout=60)
-    recipe = (Path(recipes.__file__).parent / "recipes" / "demo.toml").read_text()
+    recipe = (recipes.SHIPPED / "demo.toml").read_text()
     before, machine, after = recipe.partition("\n[machine]\n")
     steps, _, rest = after.partition('"""]\n')
     assert "{root}" in steps
@@ -264,7 +267,7 @@ def test_a_full_disk_of_the_host_is_no_fact_about_the_commit(lab):
 
 
 def test_steps_of_the_machine_end_in_time(lab):
-    recipe = (Path(recipes.__file__).parent / "recipes" / "demo.toml").read_text()
+    recipe = (recipes.SHIPPED / "demo.toml").read_text()
     before, machine, after = recipe.partition("\n[machine]\n")
     _, _, rest = after.partition('"""]\n')
     (lab / "slow.toml").write_text(f'{before}{machine}steps = ["sleep 300"]\n{rest}')

@@ -22,12 +22,16 @@ import msgspec
 import pytest
 from conftest import Said, behind, can_unshare, environment, wait_for
 
-from labtasks import digest, guest_tools, image, machine, main, process, qemu, vm, vm_files
-from labtasks import lab as labs
-from labtasks.error import InfraError
-from labtasks.machine import Vm
-from labtasks.qmp import Monitor, forwards
-from labtasks.store import Store
+from labtasks.command import main
+from labtasks.ground import digest, process
+from labtasks.ground.error import InfraError
+from labtasks.key import guest_tools
+from labtasks.lab import lab as labs
+from labtasks.lab import machine
+from labtasks.lab.machine import Vm
+from labtasks.store.store import Store
+from labtasks.vm import image, qemu, vm, vm_files
+from labtasks.vm.qmp import Monitor, forwards
 
 TINY = '[vm.{}]\nimage = "sector.img"\nssh = {}\nmemory = 32\nstop = 0.5\naccel = "tcg"\n'
 

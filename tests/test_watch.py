@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from conftest import wait_for
 
-from labtasks.events import ConsoleRules
-from labtasks.judge import Word
-from labtasks.watch import Watch
+from labtasks.lab.events import ConsoleRules
+from labtasks.test.judge import Word
+from labtasks.test.watch import Watch
 
 NOISE = b"probing ata0\r\n"
 

@@ -21,13 +21,16 @@ import pytest
 from conftest import Repo, processes, wait_for
 from conftest import doit as run_doit
 
-from labtasks import demo, errand, main, ssh, way
-from labtasks.lab import Lab
-from labtasks.recipe import SHIPPED
-from labtasks.session import Shell
-from labtasks.settings import Settings, Test
-from labtasks.typist import Typist
-from labtasks.watch import Watch
+from labtasks.command import main
+from labtasks.lab import demo
+from labtasks.lab.lab import Lab
+from labtasks.lab.recipe import SHIPPED
+from labtasks.lab.session import Shell
+from labtasks.lab.settings import Settings, Test
+from labtasks.site import ssh
+from labtasks.test import errand, way
+from labtasks.test.typist import Typist
+from labtasks.test.watch import Watch
 
 DATA = Path(__file__).parent / "data"
 

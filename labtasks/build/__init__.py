@@ -1,0 +1,9 @@
+"""The steps are run, watched, and sealed.
+
+namespace processor         constant paths for the steps; one processor for small ones
+builder overlay lane        run in overlays, or in copies; what they left
+workspace                   which of these, or another machine's (site), a lab's builder gives
+outset doubt failure        what a build starts from; why not to believe it; why it failed
+attempt                     one build: given its place, run, disbelieved, sealed
+objfs artifact              an image of what was built; the line that joins all this
+"""

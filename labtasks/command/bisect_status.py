@@ -1,0 +1,85 @@
+"""How far a bisect is: for a person, and as `git bisect log` has it.
+
+Knows a journal's state, and nothing of how it goes on.
+"""
+
+from __future__ import annotations
+
+from labtasks.bisect import choice, gitlog, graph, outlook, prospect, search
+from labtasks.bisect.progress import State
+from labtasks.bisect.series import Decider
+from labtasks.ground.error import Code, say
+from labtasks.lab.lab import Lab
+from labtasks.store.store import Store
+
+
+def git_log(lab: Lab, found: State) -> str:
+    """What was found, as git writes it: its last line names the culprit."""
+    log = found.git_log()
+    culprits = found.culprit.commits if found.culprit else ()
+    about = lab.repository.about([*(commit for commit, _ in log.told), *culprits])
+    return gitlog.write(log, {c: a.subject for c, a in about.items()}, culprits)
+
+
+def status(lab: Lab, store: Store, found: State) -> int:
+    """Say how far a bisect is; DONE when its culprit is named."""
+    begin = found.begun()
+    about = lab.repository.about([t.commit for t in found.told])
+    for told in found.told:
+        word = begin.terms.word(told.verdict)
+        say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
+    if found.folded and found.folded.commits:
+        say(f"{len(found.folded.commits)} commits need no test: {found.folded.reason}")
+    if found.end:
+        say(f"ended: {found.end.reason}")
+    if not found.culprit:
+        if found.end:
+            say("no culprit")
+        else:
+            _say_prospect(store, found)
+            say_next(lab, found)
+        return Code.NO
+    names = lab.repository.about(found.culprit.commits)
+    for commit in found.culprit.commits:
+        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
+    if len(found.culprit.commits) > 1:
+        say("skipped commits leave these in question; any of them may be it")
+    for proof in found.proofs:
+        what = "agrees" if proof.agrees else "disagrees"
+        say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
+    return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
+
+
+def say_next(lab: Lab, found: State) -> None:
+    """Say which commit splits best what is left, for those who test by hand; the culprit, where
+    nothing is left. Builds have no say in it: what `doit bisect` takes next may be cheaper.
+    """
+    begin, repository = found.begun(), lab.repository
+    parents = repository.between(
+        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
+    )
+    looked = Decider.of(begin).search(found, graph.graph(parents))
+    best = choice.choose(looked)
+    if best:
+        subject = repository.about([best.commit])[best.commit].subject
+        say("no culprit yet: `doit bisect` goes on")
+        say(f"{looked.remaining} left; next: {best.commit} {subject}")
+        return
+    names = repository.about(looked.culprits())
+    for commit in looked.culprits():
+        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
+    if len(names) > 1:
+        say("skipped commits leave these in question; any of them may be it")
+    say("not proved yet: `doit bisect` goes on")
+
+
+def _say_prospect(store: Store, found: State) -> None:
+    """What is to come, as far as the journal and the store tell; nothing after a person's word,
+    which is not counted there.
+    """
+    counted = found.told and "remaining" in found.told[-1].facts
+    remaining = prospect.left(found) if counted else 0
+    if remaining:
+        clean = outlook.clean_seconds(store, worlds=prospect.own_worlds(found))
+        time = prospect.seconds(found, clean=clean, prove=True)
+        say(f"{remaining} left, {prospect.text(search.expected(remaining), time)}")

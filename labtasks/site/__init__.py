@@ -1,0 +1,8 @@
+"""The same on another machine: a build is a guest there.
+
+ssh reach                   the way to it
+site listing parcel         its trees, what is in them, and files that travel
+remote_script               the shell text for that
+guest_disk remote_folder    where the trees lie there: on a disk, or in a folder
+guest                       the steps run there, what they leave comes here
+"""
