@@ -25,7 +25,7 @@ from labtasks.command import main
 from labtasks.ground import digest
 from labtasks.store.manifest import Manifest
 from labtasks.store.store import Store
-from labtasks.vm import plug, vm
+from labtasks.vm import hotplug, vm
 
 MACHINE = """
 [vm.build]
@@ -394,10 +394,8 @@ def _image(path: Path, tree: Path, size: str) -> None:
 def _inside(lab: Path, image: Path, command: str) -> str:
     """What a command says of a disk, mounted at /x in the machine."""
     state = lab / "cache" / "vm" / "build"
-    plug.plug(state, "seen", image, form="qcow2", read_only=True)
-    find = (
-        f"{plug.FIND}mkdir -p /x; mount -o ro $(find_disk seen) /x && {{ {command}; }}; umount /x"
-    )
-    said = doit(lab, "ssh", "build", find).text
-    plug.unplug(state, "seen")
+    hotplug.plug(state, "seen", image, form="qcow2", read_only=True)
+    mounted = f"mount -o ro $(find_disk seen) /x && {{ {command}; }}"
+    said = doit(lab, "ssh", "build", f"{hotplug.FIND}mkdir -p /x; {mounted}; umount /x").text
+    hotplug.unplug(state, "seen")
     return said

@@ -19,9 +19,9 @@ from conftest import environment
 
 from labtasks.bisect import case, proof
 from labtasks.bisect.flaky import Series
+from labtasks.bisect.forecast import Forecast
 from labtasks.bisect.hunt import Hunt
 from labtasks.bisect.journal import Journal
-from labtasks.bisect.outlook import Forecast
 from labtasks.bisect.probe import Finding
 from labtasks.bisect.progress import Proof, Start, Told
 from labtasks.bisect.search import Verdict

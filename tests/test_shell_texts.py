@@ -20,8 +20,8 @@ from conftest import wait_for
 from labtasks.care import checkup
 from labtasks.key import guest_tools
 from labtasks.site import guest, guest_disk, listing, remote_folder, remote_script, site
-from labtasks.test import errand
-from labtasks.vm import plug, through
+from labtasks.test import tester_outside
+from labtasks.vm import hotplug, install
 
 SHELLS = ("dash", "bash", "busybox sh")
 
@@ -39,13 +39,13 @@ TEXTS = {
     "question": checkup.QUESTION,
     "disk": guest_disk._FIND + guest_disk._EMPTY + guest_disk._MOUNT + guest_disk._FREEZE,
     "tidy": guest_disk._TIDY,
-    "script": errand.command("true", "nonce"),
-    "mount": through._MOUNT.format(
-        find=plug.FIND, here="/h", dest="/d", out="/o", home="/home", src="/s", obj="/b",
+    "script": tester_outside.command("true", "nonce"),
+    "mount": install._MOUNT.format(
+        find=hotplug.FIND, here="/h", dest="/d", out="/o", home="/home", src="/s", obj="/b",
         files="/f", objfs="one", disk="two", partition=2,
     ),
     "unmount": site.END_STEP
-    + through._TIDY.format(here="/h", dest="/d", src="/s", obj="/b", files="/f"),
+    + install._TIDY.format(here="/h", dest="/d", src="/s", obj="/b", files="/f"),
 }  # fmt: skip
 
 STRANGE = {

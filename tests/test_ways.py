@@ -28,7 +28,7 @@ from labtasks.lab.recipe import SHIPPED
 from labtasks.lab.session import Shell
 from labtasks.lab.settings import Settings, Test
 from labtasks.site import ssh
-from labtasks.test import errand, way
+from labtasks.test import tester_outside, way
 from labtasks.test.typist import Typist
 from labtasks.test.watch import Watch
 
@@ -251,7 +251,7 @@ class Sending:
             Lab(directory=folder / "lab", settings=settings), vm="ta", sha="0", nonce=NONCE,
             folder=folder / "run", output=folder / "output", channel=folder / "channel",
         )  # fmt: skip
-        assert isinstance(self.tester, errand._Running)
+        assert isinstance(self.tester, tester_outside._Running)
         self.tester._ports = {22: port}
         self.watch = Watch(
             console=folder / "console", channel=folder / "channel", nonce=NONCE, limit=1 << 20,

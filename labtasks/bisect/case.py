@@ -13,8 +13,8 @@ from functools import cached_property, partial
 
 from labtasks.bisect import prospect
 from labtasks.bisect.flaky import Series
+from labtasks.bisect.forecast import Forecast
 from labtasks.bisect.journal import Journal
-from labtasks.bisect.outlook import Forecast
 from labtasks.bisect.probe import Finding, Prober
 from labtasks.bisect.progress import Start, State, Told
 from labtasks.bisect.search import Search, Verdict

@@ -2,7 +2,7 @@
 
     key -> in the store? done -> base -> layer -> sources -> steps -> trace -> sealed
 
-`produce` is that line. Every step of it has a room of its own; here they only follow one another.
+`produce` is that line. Every step of it has a module of its own; here they only follow one another.
 Knows nothing of doit.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 
 from labtasks.build import objfs
 from labtasks.build.attempt import Attempt
-from labtasks.care import room
+from labtasks.care import quota
 from labtasks.ground import digest, live
 from labtasks.ground.digest import Digest
 from labtasks.ground.error import BuildError, LostError, say
@@ -93,11 +93,9 @@ def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> 
             return found
         _refuse_known(store, want, request)
         image = store.home("objfs", exported.key) / "objfs.img"
-        from labtasks.vm import through  # noqa: PLC0415 (only labs that install through a machine)
+        from labtasks.vm.install import install  # noqa: PLC0415 (only labs that install through a machine)
 
-        return through.install(
-            lab, store, want, kernel, image, echo=request.echo, clean=request.clean
-        )
+        return install(lab, store, want, kernel, image, echo=request.echo, clean=request.clean)
 
 
 def _refuse_known(store: Store, want: Wanted, request: Request) -> None:
@@ -128,7 +126,7 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         _refuse_known(store, want, request)
         for note in notes:
             say(f"{want.name}: note: {note}")
-        room.make(lab, store, want.name)
+        quota.keep(lab, store, want.name)
         attempt = Attempt(
             lab=lab, store=store, want=want, below=base, echo=request.echo, notes=tuple(notes)
         )

@@ -47,7 +47,7 @@ def _jobs(lab: Lab) -> int:
 def _virtual(lab: Lab) -> contextlib.AbstractContextManager[Site]:
     """A disk of a virtual machine."""
     from labtasks.site.guest_disk import GuestDisk  # noqa: PLC0415
-    from labtasks.vm import plug, vm  # noqa: PLC0415
+    from labtasks.vm import hotplug, vm  # noqa: PLC0415
 
     name = lab.builder_vm
 
@@ -55,7 +55,7 @@ def _virtual(lab: Lab) -> contextlib.AbstractContextManager[Site]:
         to = vm.remote(lab, found, shared=True)
         return GuestDisk(what=f"vm {name}", to=to, cpus=lab.vm(name).cpus, state=found.state)
 
-    return plug.lent(lab, name, disk)
+    return hotplug.lent(lab, name, disk)
 
 
 @contextlib.contextmanager

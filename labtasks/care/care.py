@@ -84,10 +84,10 @@ class Gc(_Care):
 
     def answer(self, session: Session, options: Any) -> int:
         """Always 0."""
-        from labtasks.care import gc, remains, room  # noqa: PLC0415
+        from labtasks.care import gc, quota, remains  # noqa: PLC0415
 
         days = _days(options["days"]) if options["days"] else None
-        rules = room.rules(session.lab, quota=options["quota"], days=days)
+        rules = quota.rules(session.lab, quota=options["quota"], days=days)
         dry_run = options["dry_run"]
         found = gc.collect(session.store, rules, dry_run=dry_run)
         verb = "would go" if dry_run else "went"

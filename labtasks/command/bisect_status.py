@@ -5,7 +5,7 @@ Knows a journal's state, and nothing of how it goes on.
 
 from __future__ import annotations
 
-from labtasks.bisect import choice, gitlog, graph, outlook, prospect, search
+from labtasks.bisect import choice, forecast, gitlog, graph, prospect, search
 from labtasks.bisect.progress import State
 from labtasks.bisect.series import Decider
 from labtasks.ground.error import Code, say
@@ -80,6 +80,6 @@ def _say_prospect(store: Store, found: State) -> None:
     counted = found.told and "remaining" in found.told[-1].facts
     remaining = prospect.left(found) if counted else 0
     if remaining:
-        clean = outlook.clean_seconds(store, worlds=prospect.own_worlds(found))
+        clean = forecast.clean_seconds(store, worlds=prospect.own_worlds(found))
         time = prospect.seconds(found, clean=clean, prove=True)
         say(f"{remaining} left, {prospect.text(search.expected(remaining), time)}")

@@ -151,7 +151,7 @@ class Shell(_About, _Takes):
 
     def execute(self, options: Any, _words: list[str]) -> int:
         """Doit's hook."""
-        from labtasks.command.again import Again  # noqa: PLC0415
+        from labtasks.command.shell import Again  # noqa: PLC0415
 
         said, words = {}, self.typed()
         while words and "=" in words[0] and ":" not in words[0].partition("=")[0]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks.command import outfit
+from labtasks.command import init_debian
 from labtasks.ground import atomic
 from labtasks.ground.error import UserError, say
 from labtasks.key.git import Repository
@@ -58,12 +58,12 @@ def in_debian(
     chosen = _chosen(directory, repository, name)
     path = recipe.find(name, directory)
     found = recipe.load(path)
-    outfit.ready(found, path)
-    image = outfit.image_of(found, suite=suite, mirror=mirror, packages=packages)
-    disk = outfit.disk(image)
+    init_debian.ready(found, path)
+    image = init_debian.image_of(found, suite=suite, mirror=mirror, packages=packages)
+    disk = init_debian.disk(image)
     directory.mkdir(parents=True, exist_ok=True)
-    outfit.base(directory)
-    _write(directory, {**chosen, **outfit.settings()}, outfit.machines(disk))
+    init_debian.base(directory)
+    _write(directory, {**chosen, **init_debian.settings()}, init_debian.machines(disk))
     good, bad = ("good", "bad") if chosen["repository"] == DEMO else ("HEAD", "<ref>")
     say(
         f"{directory}: a lab in Debian machines. Read {FILE}, then:\n"

@@ -1,6 +1,6 @@
 """A lab: lab.toml next to dodo.py, and what follows from it.
 
-`Lab` is what every later room is given: the repository, the bound recipe, the cache. Reading it
+`Lab` is what every later package is given: the repository, the bound recipe, the cache. Reading it
 runs no command and touches no repository; both wait until somebody asks.
 """
 

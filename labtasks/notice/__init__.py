@@ -1,6 +1,6 @@
 """Any command undisturbed, and somebody told when it ends.
 
-transparent witness passing  run as if alone, its signals and its output
+transparent witness relay   run as if alone, its signals and its output
 muninn                      the command for that
 news notify apprised        what is told, to whom, by what channel
 """

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from labtasks.ground import process
 from labtasks.notice import witness
-from labtasks.notice.passing import GONE, KEPT, passing, roomy
+from labtasks.notice.relay import GONE, KEPT, relay, roomy
 
 NOT_FOUND, NOT_RUN = 127, 126
 """Statuses of shells (and nohup, env) for a command that is not there, or cannot be started."""
@@ -212,7 +212,7 @@ class _Pump:
 
 def _pass_on(stream: Stream, *, wake: int) -> bool:
     """Pass on what comes, until its end (True), or until `wake` is closed and nothing comes."""
-    way = passing(stream.source, stream.ours)
+    way = relay(stream.source, stream.ours)
     poll = select.poll()
     poll.register(stream.source, select.POLLIN)
     if wake >= 0:

@@ -16,7 +16,7 @@ from labtasks.lab import machine
 from labtasks.site.site import END_STEP, STEP, Site
 from labtasks.site.ssh import shell
 from labtasks.store.layer import LayerId
-from labtasks.vm import plug, qcow2
+from labtasks.vm import hotplug, qcow2
 
 DISK = "disk.qcow2"
 """Its name in the layer it is kept with."""
@@ -29,7 +29,7 @@ _ID = "labobj"
 
 _FIND = f"""\
 set -e
-{plug.FIND}
+{hotplug.FIND}
 system=$(uname -s)
 dev=$(find_disk {_ID})
 """
@@ -92,7 +92,7 @@ class GuestDisk(Site):
         self._below = layers / base / DISK if base else None
         image = scratch / DISK
         qcow2.create(image, below=self._below, size=SIZE)
-        plug.plug(self.state, _ID, image, form="qcow2")
+        hotplug.plug(self.state, _ID, image, form="qcow2")
         return self.run(first + _FIND + ("" if base else _EMPTY) + _MOUNT)
 
     def keeps(self, layers: Path, name: LayerId) -> bool:
@@ -122,9 +122,9 @@ class GuestDisk(Site):
         """
         if self._gone:
             return
-        if _ID in plug.plugged(self.state):
+        if _ID in hotplug.plugged(self.state):
             self.run(_TIDY)
-        plug.unplug(self.state, _ID)
+        hotplug.unplug(self.state, _ID)
         self._gone = True
 
     def lost(self, said: str) -> InfraError:

@@ -1,8 +1,8 @@
 """Who runs a test's script: the world's init, or somebody who types it on the console.
 
-Two more are in `errand`: ssh, and this host. Where the script is not init's, its exit status is the
-verdict; whoever ran it writes that into the verdict's channel, and the machine's second port leads
-nowhere. Knows nothing of outcomes.
+Two more are in `tester_outside`: ssh, and this host. Where the script is not init's, its exit
+status is the verdict; whoever ran it writes that into the verdict's channel, and the machine's
+second port leads nowhere. Knows nothing of outcomes.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from labtasks.ground import process
 from labtasks.ground.error import UserError
 from labtasks.lab.lab import Lab
 from labtasks.site import ssh
-from labtasks.test.errand import Beside, Sent
 from labtasks.test.tester import Tester, Typed
+from labtasks.test.tester_outside import Beside, Sent
 
 _WAYS: dict[str, type[Tester]] = {"init": Tester, "console": Typed, "ssh": Sent, "host": Beside}
 

@@ -36,7 +36,7 @@ from labtasks.site.ssh import Remote
 from labtasks.store import layer
 from labtasks.store.manifest import Failure, Manifest, Step
 from labtasks.store.store import Store
-from labtasks.vm import plug, qcow2, vm
+from labtasks.vm import hotplug, qcow2, vm
 
 DISK = "disk.qcow2"
 """The installed root in its layer."""
@@ -102,10 +102,10 @@ class Guest:
 
     def mount(self, objfs: Path, disk: Path) -> None:
         """Plug both disks in and mount them."""
-        plug.plug(self.state, _OBJFS, objfs, form="raw", read_only=True)
-        plug.plug(self.state, _DISK, disk, form="qcow2")
+        hotplug.plug(self.state, _OBJFS, objfs, form="raw", read_only=True)
+        hotplug.plug(self.state, _DISK, disk, form="qcow2")
         chosen = self.lab.settings.install
-        names = self._names() | {"find": plug.FIND, "partition": str(chosen.partition)}
+        names = self._names() | {"find": hotplug.FIND, "partition": str(chosen.partition)}
         self.run(_MOUNT.format(**names))
         for name, text in self.lab.recipe.files_of("install").items():
             where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
@@ -114,7 +114,7 @@ class Guest:
     def close(self) -> None:
         """End what still runs there, unmount both disks cleanly and take them out."""
         self.run(END_STEP + _TIDY.format(**self._names()))
-        plug.unplug(self.state, _OBJFS, _DISK)
+        hotplug.unplug(self.state, _OBJFS, _DISK)
 
     def _names(self) -> dict[str, str]:
         places = self.lab.recipe.places
@@ -161,7 +161,7 @@ def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
     def guest(found: vm.Running) -> Guest:
         return Guest(lab=lab, state=found.state, to=vm.remote(lab, found, shared=True))
 
-    with store.machine(where, name), plug.lent(lab, where, guest) as found:
+    with store.machine(where, name), hotplug.lent(lab, where, guest) as found:
         yield found
 
 

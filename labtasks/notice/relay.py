@@ -33,7 +33,7 @@ GONE = -1
 """Nobody takes it any more."""
 
 
-class Passing(Protocol):
+class Relay(Protocol):
     """One way of moving bytes. `tail` is their end, complete after `finish`."""
 
     tail: bytearray
@@ -45,7 +45,7 @@ class Passing(Protocol):
         """Nothing more will be moved."""
 
 
-def passing(source: int, target: int) -> Passing:
+def relay(source: int, target: int) -> Relay:
     """The best way there is between two descriptors."""
     if hasattr(os, "splice") and _is_pipe(source) and (_is_pipe(target) or _is_null(target)):
         with contextlib.suppress(OSError, AttributeError):

@@ -44,7 +44,7 @@ def _kept(lab: Lab) -> set[CommitId]:
     return found
 
 
-def make(lab: Lab, store: Store, name: str) -> None:
+def keep(lab: Lab, store: Store, name: str) -> None:
     """Before a build: keep the cache under its quota, with room for what the largest artifact of
     this kind took. Nothing happens in a lab without a quota.
     """

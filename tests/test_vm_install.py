@@ -28,7 +28,7 @@ from labtasks.lab.binding import late
 from labtasks.store import layer
 from labtasks.store.manifest import Manifest
 from labtasks.test import trial
-from labtasks.vm import plug, through, vm
+from labtasks.vm import hotplug, install, vm
 from labtasks.vm.qmp import Monitor
 
 TEXT = """
@@ -104,7 +104,7 @@ def test_a_vm_has_a_base_of_its_own(lab: Path) -> None:
         file.write('[vm.tb]\nbase = "other.img"\n')
     found = labs.load(lab)
     (lab / "cache").mkdir()
-    session = Session(lab=found, store=through.Store(found.cache), options=Options())
+    session = Session(lab=found, store=install.Store(found.cache), options=Options())
     wants = [session.want("install", f"HEAD{vm}") for vm in ("", ":ta", ":tb")]
     assert wants[0].key == wants[1].key != wants[2].key
     assert dict(wants[2].inputs)["base"] == base.content_of(found.onto("tb"))
@@ -180,7 +180,7 @@ def test_the_step_installs_beside_the_base_s_kernel(lab: Path) -> None:
 def test_a_root_with_that_world_is_cloned(lab: Path) -> None:
     """One that differs in its kernel alone; of several, one that lies on no other."""
     found, wanted = labs.load(lab), want(lab)
-    store = through.Store(found.cache)
+    store = install.Store(found.cache)
     same = Manifest.of(
         wanted.on[0], digest="1", stack=["k"], rung="clean", below_digest="the world"
     )
@@ -199,7 +199,7 @@ def test_a_root_with_that_world_is_cloned(lab: Path) -> None:
         return structs.replace(made, key=64 * letter, inputs=inputs)
 
     def chosen() -> list[str]:
-        one = through._root(found, store, wanted, same)
+        one = install._root(found, store, wanted, same)
         return one.stack if one else []
 
     seal(root("a", ["r"], base="another"))
@@ -210,7 +210,7 @@ def test_a_root_with_that_world_is_cloned(lab: Path) -> None:
     assert chosen() == ["r"]
     seal(root("c", ["s", "r"]))
     assert chosen() == ["r"]
-    assert through._root(found, store, wanted, structs.replace(same, below_digest="2")) is None
+    assert install._root(found, store, wanted, structs.replace(same, below_digest="2")) is None
 
 
 def test_what_a_root_had_besides_is_linked(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_what_a_root_had_besides_is_linked(tmp_path: Path) -> None:
         (folder / name).write_text(folder.name)
     (root / "tree" / "dev").mkdir(parents=True)
     (root / "tree" / "init").symlink_to("/sbin/init")
-    through._complete(root, tree)
+    install._complete(root, tree)
     assert (tree / "kernel").read_text() == "tree"
     assert (tree / "disk").samefile(root / "disk")
     assert (tree / "tree" / "init").readlink() == Path("/sbin/init")
@@ -231,22 +231,22 @@ def test_disks_are_plugged_in_and_out(lab: Path, monkeypatch: pytest.MonkeyPatch
     """The guest of 512 bytes never lets go of one: that is said, and not waited for for ever."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("qemu-system-x86_64 is missing")
-    monkeypatch.setattr(plug, "_PATIENCE", 2.0)
+    monkeypatch.setattr(hotplug, "_PATIENCE", 2.0)
     monkeypatch.chdir(lab)
     subprocess.run(
         [sys.executable, "-m", "doit", "up:build"], cwd=lab, env=environment(), check=True,
         timeout=60,
     )  # fmt: skip
     state = lab / "cache" / "vm" / "build"
-    plug.plug(state, "labtest", lab / "root.img", form="raw", read_only=True)
+    hotplug.plug(state, "labtest", lab / "root.img", form="raw", read_only=True)
     with Monitor(state / "qmp") as monitor:
         nodes = {n["node-name"]: n for n in monitor.execute("query-named-block-nodes")}
     assert nodes["labtest"]["ro"]
-    plug.unplug(state, "another")
+    hotplug.unplug(state, "another")
     with pytest.raises(InfraError, match="in use"):
-        plug.unplug(state, "labtest")
+        hotplug.unplug(state, "labtest")
     with pytest.raises(InfraError, match="refuses blockdev-add"):
-        plug.plug(state, "missing", lab / "none.img", form="raw")
+        hotplug.plug(state, "missing", lab / "none.img", form="raw")
 
 
 def test_a_machine_that_nobody_can_enter(lab: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_machine_that_nobody_can_enter(lab: Path) -> None:
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("qemu-system-x86_64 is missing")
     found = labs.load(lab)
-    store = through.Store(found.cache)
-    with pytest.raises(UserError, match="has no ssh"), through._guest(found, store, "install"):
+    store = install.Store(found.cache)
+    with pytest.raises(UserError, match="has no ssh"), install._guest(found, store, "install"):
         pass
     wait_for(lambda: bool(vm._pid(lab / "cache" / "vm" / "build")))
