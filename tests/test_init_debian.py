@@ -121,7 +121,8 @@ def test_what_is_missing_is_named_at_once(tmp_path: Path) -> None:
     for tool in ("git", "ssh", "ssh-keygen"):
         (tools / tool).symlink_to(shutil.which(tool) or pytest.skip(f"{tool} is missing"))
     text = (
-        "from labtasks import main, process; process.PATH = '/nowhere'; "
+        "from labtasks.command import main; from labtasks.ground import process; "
+        "process.PATH = '/nowhere'; "
         "raise SystemExit(main.main(['init', 'lab', '--debian']))"
     )
     done = subprocess.run(

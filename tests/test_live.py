@@ -24,7 +24,7 @@ from labtasks.key.git_objects import TreeId
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from labtasks import live
+from labtasks.ground import live
 from labtasks.ground.error import say
 log = Path("log")
 log.write_text("cc -c first.c\\n\\x1b[31mcc -c second.c\\n")

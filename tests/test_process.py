@@ -82,7 +82,7 @@ def test_stdin_is_closed_and_the_environment_is_given(tmp_path):
 def test_children_start_with_default_signals_and_umask(tmp_path):
     """Also when the caller's own are ignored, as in a background job of a script."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from labtasks import supervisor;"
+        "import os, signal, sys; from pathlib import Path; from labtasks.ground import supervisor;"
         "os.umask(0o077);"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]);"
         "ignored = signal.SIGINT, signal.SIGHUP, signal.SIGQUIT;"
@@ -173,7 +173,7 @@ def test_a_dialogue_belongs_to_the_process_that_began_it():
 
 FORKS = """
 import os, time
-from labtasks import signals
+from labtasks.ground import signals
 signals.children_die_with_us()
 print(flush=True)
 for _ in range(3):
@@ -189,7 +189,7 @@ def test_no_child_outlives_a_killed_parent():
     """Least of all one that was forked in that very moment."""
     for moment in range(12):
         with subprocess.Popen([sys.executable, "-c", FORKS], stdout=subprocess.PIPE) as parent:
-            parent.stdout.readline()
+            assert parent.stdout.readline() == b"\n"
             time.sleep(moment / 1000)
             parent.kill()
             assert select.select([parent.stdout], [], [], 20)[0]  # whoever lives holds the pipe

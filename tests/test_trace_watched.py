@@ -331,7 +331,7 @@ def test_signals_do_not_keep_the_program_out() -> None:
 @no_bpf
 def test_the_program_goes_with_its_loader() -> None:
     text = (
-        "import time; from labtasks import recorder\n"
+        "import time; from labtasks.trace import recorder\n"
         "with recorder.recording(): print('up', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
