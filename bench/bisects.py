@@ -33,9 +33,8 @@ from pathlib import Path
 
 from common import DOIT, PROJECT, lab, run
 
-from labtasks.build import namespace
-from labtasks.build.namespace import Mount
-from labtasks.ground import process, supervisor
+from labtasks.ground import namespace, process, supervisor
+from labtasks.ground.namespace import Mount
 from labtasks.lab import lab as labs
 from labtasks.lab.binding import JOBS
 from labtasks.lab.recipe import INSTALLS, find

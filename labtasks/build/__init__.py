@@ -1,7 +1,7 @@
 """The steps are run, watched, and sealed.
 
-namespace processor         constant paths for the steps; one processor for small ones
-builder overlay lane        run in overlays, or in copies; what they left
+builder processor           how steps are run; one processor where there is little to do
+overlay lane                in overlays, or in copies; what they left
 workspace                   which of these, or another machine's (site), a lab's builder gives
 outset doubt failure        what a build starts from; why not to believe it; why it failed
 attempt                     one build: given its place, run, disbelieved, sealed

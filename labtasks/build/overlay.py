@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks.build import namespace
 from labtasks.build.builder import REMOVE, Workspace, aged, wait_past
-from labtasks.build.namespace import Mount
-from labtasks.ground import process
+from labtasks.ground import namespace, process
 from labtasks.ground.error import InfraError
+from labtasks.ground.namespace import Mount
 from labtasks.lab.binding import Places
 from labtasks.store import layer
 from labtasks.store.layer import Entry, LayerId

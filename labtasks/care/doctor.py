@@ -11,10 +11,9 @@ import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labtasks.build import namespace
 from labtasks.care import checkup
 from labtasks.care.checkup import Finding
-from labtasks.ground import process
+from labtasks.ground import namespace, process
 from labtasks.ground.error import LabError
 from labtasks.ground.words import size
 from labtasks.key import identity

@@ -4,4 +4,5 @@ words live error            words for a person, on a terminal; refusals
 digest globs                BLAKE3; paths that match
 atomic memory               files written whole; what was learned once
 process supervisor signals  commands: short questions, long work, and how both end
+namespace                   the same paths for every build's commands
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from labtasks.build import namespace
+from labtasks.ground import namespace
 from labtasks.ground.error import UserError
 from labtasks.key.git import Repository
 from labtasks.lab import config, events

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks.build import namespace
-from labtasks.build.namespace import ROOT, Kind, Mount
+from labtasks.ground import namespace
 from labtasks.ground.error import InfraError, UserError
+from labtasks.ground.namespace import ROOT, Kind, Mount
 from labtasks.lab.lab import Lab
 from labtasks.site import reach, ssh
 from labtasks.site.remote_script import CLEAR, COPIES, FOLDERS, HELLO, KEEP, OPEN, TRY

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks.build import namespace
+from labtasks.ground import namespace
 from labtasks.ground.error import InfraError, LostError
 from labtasks.site import ssh
 from labtasks.site.ssh import Remote

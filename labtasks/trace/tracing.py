@@ -17,9 +17,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, lru_cache, reduce
 from pathlib import Path
 
-from labtasks.build import namespace
 from labtasks.build.builder import STRACE, Workspace
-from labtasks.ground import process
+from labtasks.ground import namespace, process
 from labtasks.ground.error import UserError, say
 from labtasks.ground.globs import matcher
 from labtasks.lab.recipe import Part
