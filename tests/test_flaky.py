@@ -12,20 +12,12 @@ from hypothesis import strategies as st
 
 from labtasks.bisect import flaky
 from labtasks.bisect.choice import choose
-from labtasks.bisect.flaky import (
-    Rates,
-    Series,
-    calibrated,
-    decided,
-    doubtful,
-    passes_needed,
-    posterior,
-    verdicts,
-)
+from labtasks.bisect.flaky import calibrated, decided, doubtful, posterior, verdicts
 from labtasks.bisect.graph import Graph, graph
 from labtasks.bisect.search import Verdict, start
 from labtasks.ground.error import UserError
 from labtasks.key.git import CommitId
+from labtasks.test.rates import Rates, Series, passes_needed, probability
 
 SURE = Rates(bad=Series(fails=8))
 counts = st.integers(0, 40)
@@ -40,7 +32,7 @@ def test_a_failure_that_always_happens_takes_one_run_per_step():
     assert calibrated(Rates(bad=Series(fails=7))) is None
     assert calibrated(Rates(bad=Series(fails=2), steady=0.9)) is True
     assert calibrated(SURE) is True
-    assert passes_needed(SURE) == 1
+    assert passes_needed(SURE, flaky.ERROR) == 1
     assert decided(Series(passes=1), SURE) is False
     assert decided(Series(fails=1), SURE) is True
     assert decided(Series(), SURE) is None
@@ -48,7 +40,7 @@ def test_a_failure_that_always_happens_takes_one_run_per_step():
 
 def test_a_rare_failure_takes_more_runs_and_one_fail_decides():
     rates = Rates(bad=Series(fails=6, passes=14))
-    needed = passes_needed(rates)
+    needed = passes_needed(rates, flaky.ERROR)
     assert 13 < needed < 30  # 13 would do for a rate known to be 0.3
     assert decided(Series(passes=needed - 1), rates) is None
     assert decided(Series(passes=needed), rates) is False
@@ -100,8 +92,8 @@ def test_chances_of_the_next_run_add_up(seen):
 def test_passes_needed_is_the_smallest_that_decides(seen, error):
     rates = Rates(bad=seen + Series(fails=1))
     needed = passes_needed(rates, error)
-    assert flaky.probability(Series(passes=needed), rates) <= error
-    assert needed == 1 or flaky.probability(Series(passes=needed - 1), rates) > error
+    assert probability(Series(passes=needed), rates) <= error
+    assert needed == 1 or probability(Series(passes=needed - 1), rates) > error
 
 
 def test_the_culprit_s_probability():

@@ -18,7 +18,6 @@ import pytest
 from conftest import environment
 
 from labtasks.bisect import case, proof
-from labtasks.bisect.flaky import Series
 from labtasks.bisect.forecast import Forecast
 from labtasks.bisect.hunt import Hunt
 from labtasks.bisect.journal import Journal
@@ -34,6 +33,7 @@ from labtasks.lab.lab import load
 from labtasks.report import page, record, report, summary
 from labtasks.store.store import Store
 from labtasks.test.judge import Outcome
+from labtasks.test.rates import Series
 
 COMMITS = 12
 

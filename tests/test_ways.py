@@ -8,6 +8,7 @@ import getpass
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import socket
@@ -395,12 +396,82 @@ def test_a_login_is_answered_once_and_only_when_asked() -> None:
     assert (typist.status, typist.last) == (0, "all well")
 
 
+# A test that fails now and then
+
+COUNTED = """#!/bin/sh
+n=$(($(cat {0}/$LAB_COMMIT 2>/dev/null) + 1))
+echo $n >{0}/$LAB_COMMIT
+case $LAB_COMMIT:$n in ({1}) exit 1;; esac
+"""
+"""A script on the host; each boot of a commit has a number, and some of them fail."""
+
+
+def test_a_confidence_says_how_many_runs(lab: Path, tmp_path: Path) -> None:
+    here = {"run": "host", "kenv": "shell=1"}
+    script = COUNTED.format(tmp_path, "none")
+    count = tmp_path / Repo(lab.parent / "repo").short("HEAD")
+    said = doit(lab, "test:HEAD", script=script, confidence=0.9, **here)
+    assert "4 runs, none failed: 90.9 % sure; " in said.stdout, said.stdout + said.stderr
+    assert count.read_text() == "4\n"
+
+    # the number of runs is what counts, whoever asked for it
+    said = doit(lab, "test:HEAD", script=script, repeats=4, **here)
+    assert "4 runs, none failed: 90.9 % sure; " in said.stdout
+    assert count.read_text() == "4\n"
+    said = doit(lab, "test:HEAD", script=script, **here)
+    assert re.search(r": good: good: exit status 0 \([\d.]+ s\)", said.stdout), said.stdout
+    assert count.read_text() == "5\n"
+
+    count.unlink()
+    script = COUNTED.format(tmp_path, "*:3")
+    said = doit(lab, "test:HEAD", script=script, confidence=0.9, **here)
+    assert said.returncode == 1
+    told = "(failed 1 of 3 runs, which decides: up to 4 were to come)"
+    assert told in said.stdout, said.stdout + said.stderr
+    said = doit(lab, "verdict", "HEAD", script=script, confidence=0.9, **here)
+    assert said.returncode == 1
+    assert told in said.stdout
+    assert count.read_text() == "3\n"
+
+
+def test_a_bisect_counts_single_runs_and_is_as_sure(lab: Path, tmp_path: Path) -> None:
+    """--repeats auto learns how often it fails, and is as sure as the lab wants to be."""
+    old, new = (Repo(lab.parent / "repo").short(ref) for ref in ("HEAD~1", "HEAD"))
+    script = COUNTED.format(tmp_path, f"{new}:*[02468]")  # every other run
+    words = ("bisect", "--good", "HEAD~1", "--bad", "HEAD", "--no-proof")
+    settings = {"run": "host", "kenv": "shell=1", "confidence": 0.9, "script": script}
+    said = doit(lab, *words, "--repeats", "auto", **settings)
+    doit(lab, "bisect", "--reset")
+    told = re.search(
+        r"failed (\d+) of (\d+) runs: from here (\d+) passes in a row clear a commit, "
+        r"for a chance of 10% that a step is wrong", said.stdout,
+    )  # fmt: skip
+    assert told, said.stdout + said.stderr
+    assert said.returncode == 0, said.stdout
+    assert f"culprit: {new}" in said.stdout
+    assert (tmp_path / new).read_text() == f"{told[2]}\n"
+    assert int((tmp_path / old).read_text()) < 4 * int(told[2])  # no boot is four
+
+    for path in (tmp_path / old, tmp_path / new):
+        path.unlink()
+    script = COUNTED.format(tmp_path, f"{new}:2")
+    said = doit(lab, *words, **{**settings, "script": script})
+    doit(lab, "bisect", "--reset")
+    assert said.returncode == 0, said.stdout
+    assert "  4 runs, none failed: 90.9 % sure\n" in said.stdout
+    assert "  failed 1 of 2 runs, which decides: up to 4 were to come\n" in said.stdout
+
+
 # Mistakes
 
 
 @pytest.mark.parametrize(
     ("settings", "recipe", "said"),
     [
+        ({"confidence": 0.5}, "", "[test] confidence = 0.5 is not between 0.5 and 1"),
+        ({"confidence": 1}, "", "[test] confidence = 1 is not between 0.5 and 1"),
+        ({"confidence": -0.9}, "", "[test] confidence = -0.9 is not between 0.5 and 1"),
+        ({"confidence": 0.9, "repeats": 2}, "", "repeats = 2 and confidence = 0.9 both say"),
         ({"run": "shh"}, "", "Invalid enum value 'shh'"),
         ({"run": "ssh", "script": None}, "", '[test] run = "ssh" without a script'),
         ({"run": "ssh"}, "", "recipe my has no [ssh]"),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from labtasks.bisect import prospect
-from labtasks.bisect.flaky import Series
 from labtasks.bisect.forecast import Forecast
 from labtasks.bisect.journal import Journal
 from labtasks.bisect.probe import Finding, Prober
@@ -25,6 +24,7 @@ from labtasks.ground.error import InfraError, say
 from labtasks.key.git import Commit, CommitId
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
+from labtasks.test.rates import Series
 
 _RECOVERS = 5.0
 """Seconds after which a host that failed is asked again."""
@@ -157,6 +157,7 @@ class Case:
         """Say what was found, and put it into the journal. `left`: commits still in question."""
         kernel, told = found.kernel, found.verdict
         counted = self.decider.told(series, bad_end=found.commit.id == self.begin.bad)
+        counted = counted or (told.counted if told else "")
         facts = {
             "why": why,
             "world": found.world,

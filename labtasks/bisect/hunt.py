@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from labtasks.bisect import choice, graph, proof, prospect
 from labtasks.bisect.ahead import Ahead
 from labtasks.bisect.case import Case
-from labtasks.bisect.flaky import Series
 from labtasks.bisect.graph import Graph
 from labtasks.bisect.progress import Culprit, Folded, Proof, Start, State, Told
 from labtasks.bisect.search import Search, Verdict
@@ -24,6 +23,7 @@ from labtasks.ground.error import UserError, say
 from labtasks.key import key
 from labtasks.key.git import Commit, CommitId
 from labtasks.key.key import World
+from labtasks.test.rates import Series
 
 _WORTH = 1.0
 """Seconds that a build must be expected to take to be made ahead: another doit has to start, beside

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from labtasks.bisect.case import Case
-from labtasks.bisect.flaky import Series
 from labtasks.bisect.probe import Finding, Prober
 from labtasks.bisect.progress import Proof, Role
 from labtasks.bisect.search import Verdict
@@ -24,6 +23,7 @@ from labtasks.key import key
 from labtasks.key.git import Commit
 from labtasks.key.key import Wanted, World
 from labtasks.test.judge import Outcome
+from labtasks.test.rates import Series
 
 
 def prove(case: Case, culprit: Commit, *, revert: bool) -> bool:

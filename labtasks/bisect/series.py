@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from labtasks.bisect import flaky, search
-from labtasks.bisect.flaky import Rates, Series
 from labtasks.bisect.graph import Graph
 from labtasks.bisect.probe import Finding
 from labtasks.bisect.progress import Start, State, Told
@@ -18,7 +17,9 @@ from labtasks.bisect.search import Search, Terms, Verdict
 from labtasks.ground.error import UserError
 from labtasks.ground.words import count
 from labtasks.key.git import CommitId
+from labtasks.test import rates
 from labtasks.test.judge import Outcome
+from labtasks.test.rates import Rates, Series
 
 _NONE = Series()
 
@@ -46,7 +47,8 @@ class Decider:
     @classmethod
     def of(cls, begin: Start) -> Decider:
         """What a bisect's start asks for. Raises UserError when that cannot be."""
-        return cls(terms=begin.terms, repeats=_repeats(begin))
+        error = float(begin.options.get("error", flaky.ERROR))
+        return cls(terms=begin.terms, repeats=_repeats(begin), error=error)
 
     def decide(
         self, run: Callable[[int], Finding], *, bad_end: bool = False, begun: Series = _NONE
@@ -77,7 +79,7 @@ class Decider:
     @property
     def needed(self) -> int:
         """Runs in a row that must pass before a commit is taken for good."""
-        return self.repeats or flaky.passes_needed(self.rates, self.error)
+        return self.repeats or rates.passes_needed(self.rates, self.error)
 
     def told(self, series: Series, *, bad_end: bool) -> str:
         """What a series came to, for a person; nothing where one run decides."""
@@ -88,7 +90,7 @@ class Decider:
             return runs
         if bad_end:
             passes = count(self.needed, "pass")
-            chance = f"for a chance of {self.error:.0%} that a step is wrong"
+            chance = f"for a chance of {self.error * 100:g}% that a step is wrong"
             return f"{runs}: from here {passes} in a row clear a commit, {chance}"
         early = f", decided early: up to {self.needed} were to come"
         return runs + early * (series.runs < self.needed)

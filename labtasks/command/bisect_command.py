@@ -145,8 +145,10 @@ def _asked(session: Session, options: Any, paths: list[str]) -> Start:
 def _chosen(session: Session, options: Any) -> dict[str, str]:
     """How a bisect tests and builds, for its start."""
     pinned = session.world()  # as a commit: a branch may move before the end
+    sure = session.lab.settings.test.confidence
     return {
         "repeats": options["repeats"],
+        **({"error": f"{1 - sure:.12g}"} if sure and options["repeats"] == "auto" else {}),
         **({"ends": "believed"} if options["trust_ends"] else {}),
         "world": pinned.id if isinstance(pinned, Commit) else session.options.world,
         "builder": session.lab.builder_name,
@@ -246,6 +248,9 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
     if declined is None:  # neither --no-proof nor --proof
         declined = began.get("proof") == "no"
     lab = _built_as_begun(session, begin).onto(begin.vm).tested_by(begin.test)
+    decider = Decider.of(begin)
+    if not decider.repeats:  # it counts single runs
+        lab = lab.tested_once()
     prober = Prober(
         lab=lab,
         store=session.store,
@@ -259,7 +264,7 @@ def _case(session: Session, journal: Journal, options: Any) -> Hunt:
         store=session.store,
         journal=journal,
         prober=prober,
-        decider=Decider.of(begin),
+        decider=decider,
         prove=not declined,
         revert=options["revert"] or began.get("revert") == "yes",
         ahead=Ahead(prober=prober)

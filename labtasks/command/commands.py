@@ -261,5 +261,7 @@ class Verdict(LabCommand):
         except Exception:  # noqa: BLE001 (doit's status for a defect would be a bad commit to git)
             traceback.print_exc()
             return STOP
-        say(f"{found.commit.short}: {found.outcome}: {found.reason}")
+        counted = found.verdict.counted if found.verdict else ""
+        runs = f" ({counted})" if counted else ""
+        say(f"{found.commit.short}: {found.outcome}: {found.reason}{runs}")
         return git_code(found.outcome)

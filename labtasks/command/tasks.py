@@ -287,15 +287,18 @@ def run_test(
     again, or a `boot` now, whatever is known. Any outcome but good fails the task.
     """
     from labtasks.test import trial  # noqa: PLC0415
+    from labtasks.test.verdict import Verdict  # noqa: PLC0415
 
     def work(session: Session) -> None:
         want = session.want("install", f"{commit}:{vm}")
         run = trial.verdict_on if kind == "test" else trial.boot
         found = run(session.lab.onto(vm), session.store, want, vm, request(session))
         said = f"{kind}:{want.commit.short}:{vm}: {found.outcome}: {found.reason}"
+        counted = [found.counted] if isinstance(found, Verdict) and found.counted else []
         if found.outcome != "good":
-            raise UserError(said, hint=f"the console is {found.console}")
-        say(f"{said} ({found.seconds:.1f} s)")
+            runs = f" ({counted[0]})" if counted else ""
+            raise UserError(f"{said}{runs}", hint=f"the console is {found.console}")
+        say(f"{said} ({'; '.join([*counted, f'{found.seconds:.1f} s'])})")
 
     return guarded(directory, options, work)
 

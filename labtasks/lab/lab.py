@@ -150,6 +150,12 @@ class Lab:
         settings = config.changed(self.settings, builder=ways[builder])
         return Lab(directory=self.directory, settings=settings)
 
+    def tested_once(self) -> Lab:
+        """The same lab with one run for each test: who asks counts the runs."""
+        test = msgspec.structs.replace(self.settings.test, repeats=1, confidence=0)
+        settings = msgspec.structs.replace(self.settings, test=test)
+        return Lab(directory=self.directory, settings=settings)
+
     def tested_by(self, script: str) -> Lab:
         """The same lab with another test script, a path; none for the lab's own."""
         if not script:
@@ -281,5 +287,6 @@ def _refuse(directory: Path, settings: Settings) -> None:
             )
     try:
         events.check_failure(settings.test.bad, settings.test.text)
+        settings.test.refuse_two_counts()
     except UserError as error:
         raise UserError(f"{FILE}: [test] {error.message}", hint=error.hint) from None

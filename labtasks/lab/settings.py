@@ -79,6 +79,30 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeats: Annotated[
         int, Meta(description="Runs that must all be good; the first bad one decides.", ge=1)
     ] = 1
+    confidence: Annotated[
+        float,
+        Meta(
+            description="For a test that fails now and then, instead of repeats: how sure a good "
+            "verdict is to be, 0.5 to 1. As many runs must be good as it takes where nothing is "
+            "known of how often a bad commit fails: 0.9 takes 4, 0.95 takes 9, 0.99 takes 49. The "
+            "bisect's --repeats auto, which finds out how often, is as sure of each step. 0: not "
+            "used."
+        ),
+    ] = 0
+
+    def refuse_two_counts(self) -> None:
+        """Raises UserError for a confidence that is none, or beside repeats."""
+        sure = self.confidence
+        if sure and not 0.5 < sure < 1:
+            raise UserError(
+                f"confidence = {sure:g} is not between 0.5 and 1",
+                hint="confidence = 0.95 takes 9 good runs; 0: as many as repeats says",
+            )
+        if sure and self.repeats > 1:
+            raise UserError(
+                f"repeats = {self.repeats} and confidence = {sure:g} both say how many runs",
+                hint="one of the two",
+            )
 
 
 class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

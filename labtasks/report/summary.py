@@ -119,8 +119,8 @@ def calibrated(report: Report) -> str:
         return ""
     words = f"the {plain(report.terms[1])} end failed in {found.fails} of {found.runs} runs, so "
     words += f"{count(found.needed, 'pass')} in a row clear a commit, for a chance of "
-    words += f"{found.error:.0%} that a step is wrong; {found.early} of {found.series} series were "
-    words += "decided early"
+    words += f"{found.error * 100:g}% that a step is wrong; "
+    words += f"{found.early} of {found.series} series were decided early"
     if report.culprits:
         words += f"; in the end {percent(report.probability)} sure of the {report.culprit}"
     return words

@@ -44,7 +44,7 @@ def verdict_on(
             return found
         bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
         runs: list[Run] = []
-        while len(runs) < lab.settings.test.repeats:
+        while len(runs) < verdict.needed(lab):
             runs.append(bed.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
             if runs[-1].outcome is not Outcome.GOOD:
                 break

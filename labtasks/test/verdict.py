@@ -12,12 +12,15 @@ import msgspec
 
 from labtasks.ground import atomic, digest
 from labtasks.ground.digest import Key
+from labtasks.ground.words import count, percent
 from labtasks.key.key import Inputs, machine_of
 from labtasks.lab import base
 from labtasks.lab.lab import Lab
 from labtasks.store.manifest import Manifest
 from labtasks.store.store import Store
+from labtasks.test import rates
 from labtasks.test.judge import Outcome
+from labtasks.test.rates import Rates, Series
 from labtasks.vm import accelerator
 
 KIND = "verdict"
@@ -58,6 +61,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return any(run.mismatch for run in self.runs)
 
     @property
+    def needed(self) -> int:
+        """Runs that had to be good."""
+        return int(dict(self.inputs).get("repeats", 1))
+
+    @property
+    def counted(self) -> str:
+        """How many runs there were, how many of them failed, and how sure that makes a good
+        verdict, for a person; "" where one run decides.
+        """
+        if self.needed == 1:
+            return ""
+        runs = count(len(self.runs), "run")
+        if self.outcome is Outcome.GOOD:
+            sure = 1 - rates.probability(Series(passes=len(self.runs)), Rates())
+            return f"{runs}, none failed: {percent(sure)} sure"
+        failed = "failed 1" if self.outcome is Outcome.BAD else f"{self.outcome} in 1"
+        return f"{failed} of {runs}, which decides: up to {self.needed} were to come"
+
+    @property
     def console(self) -> str:
         """The console of the run that decided."""
         return next((r.console for r in self.runs if r.outcome == self.outcome), "")
@@ -82,10 +104,16 @@ def inputs_of(
         ("timeout", f"{test.timeout:g}"),
         ("silence", f"{test.silence:g}"),
         ("bytes", str(test.bytes)),
-        ("repeats", str(test.repeats)),
+        ("repeats", str(needed(lab))),
         ("again", str(again)),
         *_way(lab),
     )
+
+
+def needed(lab: Lab) -> int:
+    """Runs of one test that must be good, as `repeats` or the confidence asks."""
+    test = lab.settings.test
+    return rates.passes_needed(Rates(), 1 - test.confidence) if test.confidence else test.repeats
 
 
 def _way(lab: Lab) -> Inputs:
