@@ -88,4 +88,4 @@ def test_an_alias_tells_of_what_it_is(built, kind):
     assert alias.rung == "trace"
     assert alias.base == base.name
     assert alias.built_from == base.tree
-    assert "none of which its build read" in alias.why
+    assert "nothing of which its build read" in alias.why

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,9 @@ def test_each_world_is_told_with_its_reason(system, capsys):
     ]
     assert f"  its own world, aligned: {asked}" in said
     assert said.count("reused: the good end's; no ABI rule objects") == 1
+    assert f"  the world of {first[:12]}: the good end's, pinned from here" in said
+    replace(prober, world=None, because="").probe(_at(system, first))
+    assert "its own world" not in capsys.readouterr().out
 
 
 def test_what_does_not_build_is_remembered(system):

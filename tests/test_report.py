@@ -354,6 +354,10 @@ def test_numbers_as_people_say_them():
     assert words.percent(0.99996) == "99.9 %"
     assert words.percent(1) == "100 %"
     assert [words.count(n, "commit") for n in (1, 2000)] == ["1 commit", "2,000 commits"]
+    assert words.labelled("bad", "panic: x") == "bad: panic: x"
+    assert [words.labelled(w, "good: ok") for w in ("good", "fixed")] == [
+        "good: ok", "fixed: good: ok",
+    ]  # fmt: skip
     assert words.day(10**30) == ""
     assert words.cut("宽宽宽", 5) == "宽宽…" or words.cut("宽宽宽", 5) == "宽…"
 

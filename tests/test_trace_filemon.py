@@ -45,7 +45,7 @@ def test_what_is_missing_is_said() -> None:
     (problem,) = parse((name, text.replace("V 5", "V 9"))).problems
     assert "format 9" in problem
     (problem,) = parse((name, text.replace("R 35 b.in", "A 35 b.in"))).problems
-    assert "1 files opened relative" in problem
+    assert "1 file opened relative" in problem
 
 
 def test_output_of_the_command_is_not_taken_for_records() -> None:

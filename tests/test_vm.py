@@ -113,7 +113,7 @@ def test_both_in_one_command_and_listed(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("up:tb",), "no VM is called 'tb'\n  hint: did you mean 'ta'"),
+        (("up:tb",), "'tb'\n  hint: did you mean 'ta'? lab.toml has a table [vm.<name>]"),
         (("up:",), "up: names no machine"),
         (("down",), "down: names no machine"),
         (("ssh", "ta"), "vm ta is not up\n  hint: doit up:ta"),
@@ -130,7 +130,7 @@ def test_wrong_names(lab: Lab, words: tuple[str, ...], part: str) -> None:
 def test_nobody_enters_a_test_vm(lab: Lab, visit: str) -> None:
     lab.add("[vm.tt]")
     said = lab.doit(visit, "tt", code=3).text
-    assert "vm tt has no image: nobody enters it, also while it is tested" in said
+    assert "vm tt has no image: nobody can log in to it, not even while it is tested" in said
     assert "hint: `doit echo=yes boot:<ref>:tt` shows its console" in said
 
 

@@ -21,6 +21,7 @@ from labtasks.bisect.series import Decider
 from labtasks.bisect.view import View
 from labtasks.ground.digest import Digest
 from labtasks.ground.error import InfraError, say
+from labtasks.ground.words import labelled
 from labtasks.key.git import Commit, CommitId
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
@@ -181,7 +182,7 @@ class Case:
         told_how = f"{found.how}: {found.spared}" if found.spared else found.how
         how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else told_how
         took += "not tested" if found.build_seconds and how == "tested" else how
-        say(f"  {word}: {found.reason} ({took})")
+        say(f"  {labelled(word, found.reason)} ({took})")
         if counted:
             say(f"  {counted}")
         self.journal.add(

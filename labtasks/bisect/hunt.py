@@ -20,6 +20,7 @@ from labtasks.bisect.progress import Culprit, Folded, Proof, Start, State, Told
 from labtasks.bisect.search import Search, Verdict
 from labtasks.ground import live
 from labtasks.ground.error import UserError, say
+from labtasks.ground.words import count
 from labtasks.key import key
 from labtasks.key.git import Commit, CommitId
 from labtasks.key.key import World
@@ -207,7 +208,7 @@ class Hunt(Case):
             why = self.forecast.why_idle(worlds=own) if idle else "verdicts spoke against folding"
             self.journal.add(Folded(commits=idle, reason=why))
         spared = f", {len(idle)} of which cannot matter" if idle else ""
-        say(f"bisect: {len(self.parents)} commits in question{spared}")
+        say(f"bisect: {count(len(self.parents), 'commit')} in question{spared}")
         if idle and self.state.folded:
             say(f"  {self.state.folded.reason}")
 

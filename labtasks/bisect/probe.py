@@ -114,8 +114,10 @@ class Prober:
         """
         world, why = self.world_for(commit)
         fit, fit_why = self._fit(commit, world, why)
-        other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
-        self._say_once(f"  {other}, {fit}: {fit_why}", commit if why else None)
+        if fit_why:
+            other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
+            place = {"own": other, "image": "the image's world"}.get(fit, f"{other}, {fit}")
+            self._say_once(f"  {place}: {fit_why}", commit if why else None)
         found = replace(self._on(commit, world, again, built), fit=fit, fit_why=fit_why)
         if why and found.kernel and found.kernel.below and world is None:
             self.aligned[commit.id] = commit

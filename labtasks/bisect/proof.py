@@ -19,6 +19,7 @@ from labtasks.bisect.search import Verdict
 from labtasks.build.artifact import produce
 from labtasks.ground.digest import Digest
 from labtasks.ground.error import BuildError, UserError, say
+from labtasks.ground.words import labelled
 from labtasks.key import key
 from labtasks.key.git import Commit
 from labtasks.key.key import Wanted, World
@@ -69,7 +70,7 @@ def _proved(case: Case, commit: Commit, wanted: Verdict, role: Role) -> bool:
     found, verdict, _ = case.decider.decide(anew(case.prober, commit))
     same = verdict is wanted
     word = case.begin.terms.word(verdict)
-    say(f"  {word}: {found.reason}{'' if same else ': this disagrees'}")
+    say(f"  {labelled(word, found.reason)}{'' if same else ': this disagrees'}")
     case.journal.add(
         Proof(
             commit=commit.id,

@@ -19,6 +19,7 @@ from labtasks.build.builder import Trees, Workspace
 from labtasks.build.workspace import open_builder
 from labtasks.ground import digest, globs
 from labtasks.ground.error import BuildError, printable, say
+from labtasks.ground.words import count
 from labtasks.key import guest_tools, identity, key, widened
 from labtasks.key.key import Wanted
 from labtasks.lab.lab import Lab
@@ -114,7 +115,8 @@ class Attempt:
         seen = self._steps(space, decision, log, tracer, src)
         again = reuse.missed(decision.base, seen, in_tree=lab.recipe.in_tree)
         if again:
-            say(f"{want.name}: note: {len(again)} objects make did not see as outdated: once more")
+            many = count(len(again), "object")
+            say(f"{want.name}: note: {many} that make did not see as outdated: once more")
             space.remove(again, log)
             seen = self._steps(space, decision, log, tracer, src)
         seconds = time.monotonic() - started
@@ -228,7 +230,7 @@ class Attempt:
         )
         built.space.sealed_as(manifest.stack)
         self.store.publish(manifest, trace=built.trace, tree=built.space.scratch / "layer")
-        ran = f"{jobs} jobs, " if jobs else ""
+        ran = f"{count(jobs, 'job')}, " if jobs else ""
         say(f"{want.name}: built: {ran}{built.seconds:.1f} s, digest {manifest.digest[:12]}")
         return manifest
 

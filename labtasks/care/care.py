@@ -110,7 +110,7 @@ def _days(text: str) -> float:
     except ValueError:
         days = math.nan
     if not 0 <= days < math.inf:
-        raise UserError(f"--days {text}", hint="a number of days")
+        raise UserError(f"--days does not take {text!r}", hint="a number of days")
     return days
 
 
@@ -119,7 +119,7 @@ class Doctor(_Care):
 
     name = "doctor"
     doc_purpose = "check this host, the builder and the machines; what to do where one is not well"
-    doc_description = "0: a build and a boot would work; 1: something is ill; 3: this is no lab."
+    doc_description = "0: a build and a boot would work; 1: something is wrong; 3: this is no lab."
 
     def answer(self, session: Session, options: Any) -> int:
         """0 when a build and a boot would work, 1 when not."""

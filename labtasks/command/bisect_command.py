@@ -57,7 +57,9 @@ class Bisect(LabCommand):
     name = "bisect"
     doc_purpose = "find the commit that broke it: build, boot, judge, and prove it"
     doc_usage = "[--good REF --bad REF] [PATH ...] | good|bad|skip [REF ...]"
-    doc_description = "0: named and proved; 1: not to be named; 3: the question was wrong."
+    doc_description = (
+        "0: one culprit named, and proved; 1: none, or several; 3: refused, or the host failed."
+    )
     cmd_options = tuple(
         {"name": name, "long": long, "type": kind, "default": default, "help": text}
         | {"process": {"short": "n"}, "no_proof": {"inverse": "proof"}}.get(name, {})

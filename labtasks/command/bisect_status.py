@@ -9,6 +9,7 @@ from labtasks.bisect import choice, forecast, gitlog, graph, prospect, search
 from labtasks.bisect.progress import State
 from labtasks.bisect.series import Decider
 from labtasks.ground.error import Code, say
+from labtasks.ground.words import count
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
 
@@ -29,7 +30,8 @@ def status(lab: Lab, store: Store, found: State) -> int:
         word = begin.terms.word(told.verdict)
         say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
     if found.folded and found.folded.commits:
-        say(f"{len(found.folded.commits)} commits need no test: {found.folded.reason}")
+        many = count(len(found.folded.commits), "commit")
+        say(f"no test for {many}: {found.folded.reason}")
     if found.end:
         say(f"ended: {found.end.reason}")
     if not found.culprit:

@@ -16,6 +16,7 @@ from labtasks.command import tasks
 from labtasks.command.kinds import KINDS
 from labtasks.command.loader import LabCommand, open_session
 from labtasks.ground.error import STOP, Code, LabError, UserError, given_space, say
+from labtasks.ground.words import count, labelled
 from labtasks.key.key import Wanted
 from labtasks.lab import config, lab, recipe
 from labtasks.lab.lab import Lab
@@ -115,7 +116,7 @@ class Verify(_Ask):
             for path in paths:
                 sys.stdout.write(f"{want.name}: {label}: {path}\n")
         verdict = "equal" if found.same else "NOT equal"
-        sys.stdout.write(f"{want.name}: {verdict}: {found.equal} files the same\n")
+        sys.stdout.write(f"{want.name}: {verdict}: {count(found.equal, 'file')} the same\n")
         return Code.DONE if found.same else Code.NO
 
 
@@ -263,5 +264,5 @@ class Verdict(LabCommand):
             return STOP
         counted = found.verdict.counted if found.verdict else ""
         runs = f" ({counted})" if counted else ""
-        say(f"{found.commit.short}: {found.outcome}: {found.reason}{runs}")
+        say(f"{found.commit.short}: {labelled(found.outcome, found.reason)}{runs}")
         return git_code(found.outcome)

@@ -144,9 +144,7 @@ def _wish(name: str, word: str) -> Wish:
     if name == "brokkr":
         ref, _, vm = ref.rpartition("/")
     if not builder or not ref or (name == "brokkr" and not vm):
-        raise UserError(
-            f"{word!r} has an empty part: {name} takes {_SHAPE[name]}", hint=_EXAMPLE[name]
-        )
+        raise UserError(f"{name} takes {_SHAPE[name]}, not {word!r}", hint=_EXAMPLE[name])
     return Wish(builder=builder, ref=ref, vm=vm)
 
 

@@ -56,7 +56,7 @@ def _parts(want: Wanted) -> Iterator[Wanted]:
 def _lines(label: str, value: str) -> Iterator[str]:
     """A value behind its label: each further line of it below the first one."""
     first, *more = value.strip("\n").splitlines() or [""]
-    yield f"{label}{first}"
+    yield f"{label}{first}".rstrip()
     yield from (f"{' ' * len(label)}{line}".rstrip() for line in more)
 
 

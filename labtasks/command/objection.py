@@ -33,7 +33,7 @@ def to_ends(lab: Lab, start: Start, *, said: str) -> None:
         raise UserError("good and bad are one commit", hint="name two")
     if not lab.repository.between(start.bad, start.goods, first_parent=start.first_parent):
         raise UserError(
-            f"{said} is an ancestor of a good commit: nothing between them",
+            f"{said!r}, the bad end, is an ancestor of a good commit: nothing is between them",
             hint="are good and bad the right way round? --fixed looks for what mended a failure",
         )
     paths = start.paths

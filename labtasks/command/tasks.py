@@ -22,6 +22,7 @@ from labtasks.command.kinds import MACHINES, ON_A_VM, RUNS
 from labtasks.ground import signals
 from labtasks.ground.digest import Key
 from labtasks.ground.error import InfraError, LabError, UserError, given_space, say
+from labtasks.ground.words import labelled
 from labtasks.key import key
 from labtasks.key.git import Commit
 from labtasks.key.key import Kind, Wanted, World
@@ -293,7 +294,7 @@ def run_test(
         want = session.want("install", f"{commit}:{vm}")
         run = trial.verdict_on if kind == "test" else trial.boot
         found = run(session.lab.onto(vm), session.store, want, vm, request(session))
-        said = f"{kind}:{want.commit.short}:{vm}: {found.outcome}: {found.reason}"
+        said = f"{kind}:{want.commit.short}:{vm}: {labelled(found.outcome, found.reason)}"
         counted = [found.counted] if isinstance(found, Verdict) and found.counted else []
         if found.outcome != "good":
             runs = f" ({counted[0]})" if counted else ""

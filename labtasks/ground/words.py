@@ -96,6 +96,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
+def labelled(word: str, text: str) -> str:
+    """A text behind the word for it: `bad: panic: ...`; once, where it begins with that word."""
+    return text if text.partition(": ")[0] == word else f"{word}: {text}"
+
+
 def size(count: float) -> str:
     """Bytes for a person: `512 B`, `3.1 MB`, `40 GB`."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -214,7 +214,7 @@ def fill(text: str, names: Mapping[str, str], path: Path) -> str:
         if match[1] is None:
             return match[0][0]
         if match[1] not in names:
-            hint = f"{config.nearest(match[1], names)} Literal braces are doubled: {{{{ }}}}"
+            hint = config.nearest(match[1], names, "literal braces are doubled: {{ }}")
             raise UserError(f"{path}: unknown name {{{match[1]}}} in {text[:60]!r}", hint=hint)
         return names[match[1]]
 

@@ -22,17 +22,18 @@ _FITS = "docs/lab.md and docs/recipes.md say what fits"
 _WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], more: str = "") -> str:
     """What to say about an unknown name: the valid one most like it, or all of them, or that
-    there is none.
+    there is none; and `more` behind it.
     """
     import difflib  # noqa: PLC0415 (only to refuse)
 
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known are: {', '.join(names)}" if names else "there is none"
+        return f"did you mean {close[0]!r}? {more}".rstrip()
+    told = f"known are: {', '.join(names)}" if names else "there is none"
+    return f"{told}; {more}" if more else told
 
 
 def read(path: Path, structure: type[T]) -> T:

@@ -117,7 +117,7 @@ class Lab:
         """A test VM by name. Raises UserError."""
         known = self.vms
         if name not in known:
-            hint = f"{config.nearest(name, known)}; {FILE} has a table [vm.<name>] for each"
+            hint = config.nearest(name, known, f"{FILE} has a table [vm.<name>] for each")
             raise UserError(f"no VM is called {name!r}", hint=hint)
         return known[name]
 
@@ -125,7 +125,7 @@ class Lab:
         """A machine of [ssh.<name>]. Raises UserError."""
         known = self.settings.ssh
         if name not in known:
-            hint = f"{config.nearest(name, known)}; {FILE} has a table [ssh.<name>] for each"
+            hint = config.nearest(name, known, f"{FILE} has a table [ssh.<name>] for each")
             raise UserError(f"no machine is called {name!r}", hint=hint)
         return known[name]
 
@@ -145,8 +145,9 @@ class Lab:
             ways |= {way.partition(":")[2]: way, way: way}
         if builder not in ways:
             names = [name for name in ways if ":" not in name]
-            hint = f"{config.nearest(builder, names)}; a [vm.<name>] with an image can build"
-            raise UserError(f"no builder is called {builder!r}", hint=f"{hint}, any [ssh.<name>]")
+            more = "a [vm.<name>] with an image can build, and any [ssh.<name>]"
+            hint = config.nearest(builder, names, more)
+            raise UserError(f"no builder is called {builder!r}", hint=hint)
         settings = config.changed(self.settings, builder=ways[builder])
         return Lab(directory=self.directory, settings=settings)
 

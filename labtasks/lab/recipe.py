@@ -149,7 +149,7 @@ def find(name: str, directory: Path) -> Path:
         if shipped.is_file():
             return shipped
         known = sorted(p.stem for p in SHIPPED.glob("*.toml"))
-        hint = f"{config.nearest(name, known)} A recipe of your own is a path that ends in .toml"
+        hint = config.nearest(name, known, "a recipe of your own is a path that ends in .toml")
         raise UserError(f"no recipe is called {name!r}", hint=hint)
     return directory / name
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from labtasks.ground.error import printable
+from labtasks.ground.words import count
 from labtasks.store.candidate import Candidate, written
 from labtasks.store.manifest import Manifest
 from labtasks.trace.trace import Job, Trace
@@ -49,10 +50,10 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
         if one.proved:
-            changed = f"{len(one.changed_src)} changed files"
+            changed = count(len(one.changed_src), "changed file")
             if one.changed_obj:
-                changed += f" and {len(one.changed_obj)} objects below it"
-            why = f"{changed} since {one.manifest.origin}, none of which its build read"
+                changed += f" and {count(len(one.changed_obj), 'object')} below it"
+            why = f"{changed} since {one.manifest.origin}, nothing of which its build read"
             return Decision(rung="trace", why=why, base=one)
     now = time.time()
     bases = [one for one in usable if one.manifest.newest < now + 2]  # a clock went back: not these
@@ -84,7 +85,7 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
 def _why(best: Candidate) -> str:
     name = best.manifest.origin
     if best.touched is None:
-        return f"{len(best.changed_src)} files differ from {name}, which has no trace"
+        return f"{count(len(best.changed_src), 'file')} changed since {name}, which has no trace"
     seen = sorted({r for reasons in best.touched.values() for r in reasons})
     files = [r.partition("/")[2] for r in seen if "/" in r]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""

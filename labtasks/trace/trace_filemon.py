@@ -17,6 +17,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from labtasks.ground.words import count
 from labtasks.trace.trace import DRIVER, Job, Trace
 from labtasks.trace.trace_trees import Trees
 
@@ -138,7 +139,7 @@ def _parse_one(name: str, text: str, trees: Trees, obj: str) -> tuple[str, Job, 
     if not complete:
         problems.append("cut short")
     if record.lost:
-        problems.append(f"{record.lost} files opened relative to an unknown directory")
+        problems.append(f"{count(record.lost, 'file')} opened relative to an unknown directory")
     job = Job(reads=frozenset(record.reads), writes=frozenset(record.writes))
     return (targets[-1] if targets else DRIVER), job, problems
 

@@ -75,7 +75,7 @@ def running(lab: Lab, name: str) -> Running:
     if found is None:
         if not lab.vm(name).image:
             raise UserError(
-                f"vm {name} has no image: nobody enters it, also while it is tested",
+                f"vm {name} has no image: nobody can log in to it, not even while it is tested",
                 hint=f"`doit echo=yes boot:<ref>:{name}` shows its console, which is kept as a log",
             )
         raise UserError(f"vm {name} is not up", hint=f"doit up:{name}")
