@@ -33,7 +33,7 @@ GOOD, BAD, SKIP = (Said(verdicts=((word, "3 hits"),)) for word in (Word.GOOD, Wo
 
 def events(*names: str) -> list[Event]:
     return [
-        Event(name=EventName(name), line=f"the {name}", offset=at, seconds=float(at))
+        Event(name=EventName(name), line=f"the {name}", seconds=float(at))
         for at, name in enumerate(names)
     ]
 

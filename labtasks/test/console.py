@@ -43,14 +43,13 @@ _EXPLAINS = _CRASHES | {EventName.SHUTDOWN, EventName.DEBUGGER}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened: the line that shows it, where that begins (bytes) and when.
+    """Something that happened: the line that shows it, and when.
 
     A prompt's line ends with the prompt. `message`, `cpu` and `backtrace` are of panics and traps.
     """
 
     name: EventName
     line: str
-    offset: int
     seconds: float
     message: str = ""
     cpu: int | None = None
@@ -159,9 +158,7 @@ class Console:
         self._cpu = [re.compile(text.encode()).search for text in rules.cpu]
         self._backtrace = [re.compile(text.encode()).search for text in rules.backtrace]
         self._silence = rules.silence
-        self._fed = 0  # bytes
         self._tail = b""  # the unfinished line, at most LIMIT bytes of it
-        self._start = 0  # its offset
         self._told: frozenset[EventName] = frozenset()  # its prompts
         self._heard = 0.0  # when the last byte came
         self._quiet = False  # silence has been told
@@ -175,9 +172,7 @@ class Console:
         found: list[Event] = []
         for start in range(0, len(data), _BLOCK):
             block = data[start : start + _BLOCK]
-            if len(self._tail) == LIMIT and not _BREAK.search(block):
-                self._fed += len(block)  # more of a line that is too long
-            else:
+            if len(self._tail) < LIMIT or _BREAK.search(block):  # else more of a line too long
                 found.extend(self._block(block, at_seconds))
         if data:
             self._heard, self._quiet = at_seconds, False
@@ -195,7 +190,7 @@ class Console:
             return None
         self._quiet = True
         line = _text(clean(self._tail)) or self._last
-        return Event(name=EventName.SILENCE, line=line, offset=self._fed, seconds=at_seconds)
+        return Event(name=EventName.SILENCE, line=line, seconds=at_seconds)
 
     @property
     def crashing(self) -> bool:
@@ -209,8 +204,6 @@ class Console:
 
     def _block(self, data: bytes, seconds: float) -> Iterator[Event]:
         buffer = self._tail + data
-        shift = self._fed - len(self._tail)
-        self._fed += len(data)
         text = clean(buffer)
         lines = [rule for rule in self._lines if rule.literal in text]
         prompts = [rule for rule in self._prompts if rule.literal in text]
@@ -220,13 +213,13 @@ class Console:
                 break  # a flood that says nothing
             first = match.start()
             if first:
-                self._start, self._told = first + shift, frozenset()
+                self._told = frozenset()
             line = clean(buffer[first : min(match.end(), first + LIMIT)])
             yield from self._waits(line, prompts, seconds)
             yield from self._says(line, lines, seconds)
         if end:
             self._last = _last_line(buffer[max(0, end - LIMIT) : end]) or self._last
-            self._start, self._told = end + shift, frozenset()
+            self._told = frozenset()
         self._tail = buffer[end : end + LIMIT]
         yield from self._waits(clean(self._tail), prompts, seconds)
 
@@ -261,9 +254,7 @@ class Console:
             yield from self._settle()
         match = rule.search(line)
         message = _text(match[1] or b"") if match and match.re.groups else ""
-        event = Event(
-            name=rule.name, line=_text(line), offset=self._start, seconds=seconds, message=message
-        )
+        event = Event(name=rule.name, line=_text(line), seconds=seconds, message=message)
         if self._restarts(rule.name):
             said = f"it began again: {event.line}"
             yield from self._counted(replace(event, name=EventName.SILENT_REBOOT, message=said))

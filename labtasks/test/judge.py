@@ -157,7 +157,7 @@ def _derived(events: Sequence[Event], said: Said, ended: Ended) -> Iterable[Even
 
     def event(name: EventName) -> Event:
         line = events[-1].line if events else ""
-        return Event(name=name, line=line, offset=ended.console, seconds=ended.seconds)
+        return Event(name=name, line=line, seconds=ended.seconds)
 
     if ended.flooded:
         yield event(EventName.FLOOD)
