@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, doit, environment
 
 from labtasks.command import main
-from labtasks.lab import config
+from labtasks.lab import config, recipe
 from labtasks.lab.settings import Settings
 
 LINUX = ("--recipe", "linux", "--repository", "demo")
@@ -197,3 +197,16 @@ def test_jobs_are_no_part_of_what_was_built(built):
 def test_dodo_py_is_a_table_of_contents():
     text = (ROOT / "labtasks" / "dodo.py").read_text()
     assert text.count("def task_") == 12
+
+
+def test_init_takes_paths_from_the_lab_or_from_here(tmp_path):
+    """A folder that is called as a shipped recipe is none."""
+    subprocess.run(["git", "init", "-q", tmp_path / "freebsd"], check=True)
+    (tmp_path / "my.toml").write_bytes((recipe.SHIPPED / "demo.toml").read_bytes())
+    chosen = [("freebsd", "my.toml"), ("../freebsd", "../my.toml"), ("freebsd", "freebsd")]
+    for name, (clone, wanted) in zip("abc", chosen, strict=True):
+        done = labtasks("init", name, "--repository", clone, "--recipe", wanted, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said = config.read(tmp_path / name / "lab.toml", Settings)
+        assert said.repository == "../freebsd"
+        assert said.recipe == ("freebsd" if wanted == "freebsd" else "../my.toml")

@@ -17,7 +17,10 @@ from labtasks.build import failure
         ("FAILED: gen.h\nninja: build stopped: subcommand failed.", "FAILED: gen.h"),
         ("-- found\nCMake Error at CMakeLists.txt:3 (project):\n  none", "CMake Error at CMakeL"),
         ("+ make error: all\nmake: *** No rule to make target 'x'.", "make: *** No rule"),
-        ("all is well", ""),
+        ("sh: 7: build/make.py: not found", "sh: 7: build/make.py: not found"),
+        ("bash: line 1: bmake: command not found", "bash: line 1: bmake: command not found"),
+        ("/bin/sh: 1: ccx: not found\nmake: *** [a.o] Error 127", "/bin/sh: 1: ccx: not found"),
+        ("all is well: checking for cc: not found", ""),
     ],
 )  # fmt: skip
 def test_the_first_error_is_the_telling_one(log, error):

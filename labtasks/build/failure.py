@@ -23,8 +23,8 @@ _ERRORS = (
     r"undefined reference to",
     r"don't know how to make",
     r"No rule to make target",
+    r"(?i)^(?:\S*sh: (?:(?:line )?\d+: )?)?\S+: (?:command )?not found",  # a shell's
     r"\*\*\*.*(?:Error|Stop)",
-    r"(?i)^\S+: not found",
     r"^CMake Error ",
     r"^FAILED: ",  # ninja's
 )

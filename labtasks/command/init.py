@@ -6,6 +6,7 @@ the settings do.
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def in_debian(
 ) -> None:
     """A lab with a Debian that builds, one that installs, and a test VM. Raises LabError."""
     chosen = _chosen(directory, repository, name)
-    path = recipe.find(name, directory)
+    path = recipe.find(chosen["recipe"], directory)
     found = recipe.load(path)
     init_debian.ready(found, path)
     image = init_debian.image_of(found, suite=suite, mirror=mirror, packages=packages)
@@ -77,12 +78,13 @@ def in_debian(
 
 def _chosen(directory: Path, repository: str | None, name: str) -> dict[str, str]:
     """What lab.toml must say, looked at. Raises UserError, also where there is a lab already."""
+    name = _seen(directory, name) if name.endswith(".toml") else name
     if repository is None and recipe.find(name, directory) != recipe.find(DEMO, directory):
         raise UserError(
             f"recipe {name!r} is not for the demo's repository, and no other is named",
             hint="--repository CLONE",
         )
-    repository = repository or DEMO
+    repository = _seen(directory, repository or DEMO)
     if repository != DEMO:
         Repository((directory / Path(repository).expanduser()).resolve())  # or a refusal
     others = {name: text for name, text in _files().items() if _differs(directory / name, text)}
@@ -90,6 +92,14 @@ def _chosen(directory: Path, repository: str | None, name: str) -> dict[str, str
     if there:
         raise UserError(f"{directory} has a {there[0]} already", hint="name another directory")
     return {"repository": repository, "recipe": name}
+
+
+def _seen(directory: Path, path: str) -> str:
+    """A clone or recipe of a command line as lab.toml has it: a name, or a path from the lab. One
+    that is not there but is from here gets its path from the lab.
+    """
+    named = path == DEMO or (directory.resolve() / path).resolve().exists()
+    return path if named or not Path(path).exists() else os.path.relpath(path, directory.resolve())
 
 
 def _files() -> dict[str, str]:

@@ -73,15 +73,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="labtasks", description="Make a lab; then `doit list`.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Words)
     init_ = commands.add_parser("init", help="write a commented lab.toml, and what doit needs")
-    init_.add_argument("directory", type=Path)
-    init_.add_argument("--repository", help="the git clone to build from (the demo's own)")
-    init_.add_argument("--recipe", default="demo", help="freebsd, linux, demo, or a .toml file")
     init_.add_argument(
-        "--debian", action="store_true", help="in Debian machines, which are made (as root)"
+        "directory", type=Path, help="where the lab is to be: a new folder, or a clone"
+    )
+    init_.add_argument(
+        "--repository", metavar="CLONE", help="the git clone to build from (the demo's own)"
+    )
+    init_.add_argument(
+        "--recipe", default="demo", metavar="NAME", help="freebsd, linux, demo, or a .toml file"
+    )
+    init_.add_argument(
+        "--debian", action="store_true", help="build in Debian machines, which are made (as root)"
     )
     _debian(init_)
     history = commands.add_parser("demo", help="write the demo OS and its history, as a git clone")
-    history.add_argument("directory", type=Path)
+    history.add_argument("directory", type=Path, help="a new folder")
     disk = commands.add_parser("image", help="make the disk of a build machine (as root)")
     disk.add_argument("system", choices=["debian"])
     disk.add_argument("file", type=Path, help="its name; .img, .kernel and .initrd are added")

@@ -44,8 +44,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say what went wrong, without a traceback unless it is a defect."""
         self.failures.append({"task": task, "exception": fail})
-        known = isinstance(fail, TaskFailed)
-        self.write(f"{task.name}: {fail.get_msg() if not known else fail.message}\n")
+        said = fail.message if isinstance(fail, TaskFailed) else fail.get_msg()
+        named = said.startswith((f"{task.name}: ", f"{task.name} "))
+        self.write(f"{said}\n" if named else f"{task.name}: {said}\n")
 
     def complete_run(self) -> None:
         """Errors were said when they happened; what doit itself met comes here."""

@@ -5,6 +5,7 @@ A recipe as it is written, read and checked. Knows nothing of any lab's choices.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -151,7 +152,7 @@ def find(name: str, directory: Path) -> Path:
         known = sorted(p.stem for p in SHIPPED.glob("*.toml"))
         hint = config.nearest(name, known, "a recipe of your own is a path that ends in .toml")
         raise UserError(f"no recipe is called {name!r}", hint=hint)
-    return directory / name
+    return Path(os.path.normpath(directory.resolve() / name))  # the lab may be yet to be made
 
 
 def load(path: Path) -> Recipe:
