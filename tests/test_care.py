@@ -154,17 +154,17 @@ def _finished(lab, when: float) -> None:
 
 
 def test_doctor_is_content_and_says_what_is_missing(built):
-    assert not built.doit("doctor").lines("^ILL")
+    assert not built.doit("doctor").lines("^FAIL")
     built.recipe(("[tools]", '[tools]\n"no-such-tool" = "some-package"'))
     said = built.doit("doctor", code=1)
-    assert said.lines("^ILL +tools: the command 'no-such-tool' is missing")
+    assert said.lines("^FAIL +tools: the command 'no-such-tool' is missing")
     assert said.lines("do: on Debian: apt-get install some-package")
 
 
 def test_doctor_goes_on_behind_a_wrong_recipe(built):
     built.recipe(("about =", "abuot ="))
     said = built.doit("doctor", code=1)
-    assert said.lines("^ILL +recipe: ")
+    assert said.lines("^FAIL +recipe: ")
     assert said.lines("disk space: ")
     assert not said.lines("tools: ")
 

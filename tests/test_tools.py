@@ -53,7 +53,7 @@ def test_an_options_tool_is_missed_before_anything_is_built(asking):
     assert "Traceback" not in said.text
     assert not asking.logs("world")
     said = asking.doit("doctor", code=1)
-    assert said.lines("^ILL +tools: the command 'ccache' is missing, which `ccache")
+    assert said.lines("^FAIL +tools: the command 'ccache' is missing, which `ccache")
 
 
 @pytest.mark.parametrize(("system", "remedy"), [

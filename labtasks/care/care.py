@@ -126,10 +126,10 @@ class Doctor(_Care):
         from labtasks.care import doctor  # noqa: PLC0415
 
         del options
-        ill = 0
+        failed = 0
         for found in doctor.examine(session.lab, session.store):
-            mark = "ok" if found.well else "ILL" if found.needed else "note"
+            mark = "ok" if found.well else "FAIL" if found.needed else "note"
             remedy = "" if found.well else f"\n     do: {found.remedy}"
             say(f"{mark:<4} {found.what}: {found.said}{remedy}")
-            ill += found.needed and not found.well
-        return Code.NO if ill else Code.DONE
+            failed += found.needed and not found.well
+        return Code.NO if failed else Code.DONE
