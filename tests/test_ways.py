@@ -419,7 +419,7 @@ def test_a_confidence_says_how_many_runs(lab: Path, tmp_path: Path) -> None:
     assert "4 runs, none failed: 90.9 % sure; " in said.stdout
     assert count.read_text() == "4\n"
     said = doit(lab, "test:HEAD", script=script, **here)
-    assert re.search(r": good: good: exit status 0 \([\d.]+ s\)", said.stdout), said.stdout
+    assert re.search(r": good: exit status 0 \([\d.]+ s\)", said.stdout), said.stdout
     assert count.read_text() == "5\n"
 
     count.unlink()
