@@ -34,15 +34,15 @@ def task_root() -> Tasks:
 
 
 def task_install() -> Tasks:
-    return tasks("install", "a kernel installed, beside its world's root (install:<ref>:<vm>)")
+    return tasks("install", "a kernel installed, beside its world's root")
 
 
 def task_test() -> Tasks:
-    return tasks("test", "boot what was installed, and judge it (test:<ref>:<vm>)")
+    return tasks("test", "boot what was installed, and judge it")
 
 
 def task_boot() -> Tasks:
-    return tasks("boot", "boot what was installed, now, and keep no verdict (boot:<ref>:<vm>)")
+    return tasks("boot", "boot what was installed, now, and keep no verdict")
 
 
 def task_up() -> Tasks:

@@ -90,7 +90,7 @@ def test_list_needs_neither_git_nor_a_repository(make_lab, tmp_path):
     assert listed.returncode == 0, listed.stderr
     for kind in ("src", "toolchain", "world", "kernel", "build", "objfs"):
         assert f"{kind}:<ref>" in listed.stdout
-    assert "boot:<ref>:<vm>" in listed.stdout
+    assert re.search(r"(?m)^boot +boot:<ref>:<vm>  boot what was installed", listed.stdout)
 
 
 def test_git_missing(make_lab, tmp_path):

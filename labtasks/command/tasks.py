@@ -241,7 +241,8 @@ def tasks(kind: str, about: str) -> Tasks:
     asked = session.tasks.get(kind, {})
     held = session.store.all(kind) if session.listing else []
     count = f" ({len(held)} in the store)" if held else ""
-    yield {"name": None, "doc": f"{kind}:<ref>  {about}{count}"}
+    shape = f"{kind}:<ref>:<vm>" if kind in ON_A_VM else f"{kind}:<ref>"
+    yield {"name": None, "doc": f"{shape}  {about}{count}"}
     yield from asked.values()
     several = Counter(manifest.commit for manifest in held)
     for manifest in held:

@@ -1,4 +1,4 @@
-"""The same on another machine: a build is a guest there.
+"""Another machine, on which a build is a guest.
 
 ssh reach                   the way to it
 site listing parcel         its trees, what is in them, and files that travel
