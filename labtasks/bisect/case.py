@@ -159,30 +159,14 @@ class Case:
         kernel, told = found.kernel, found.verdict
         counted = self.decider.told(series, bad_end=found.commit.id == self.begin.bad)
         counted = counted or (told.counted if told else "")
-        facts = {
+        said = {
             "why": why,
-            "world": found.world,
-            "fit": found.fit,
-            "fit_why": found.fit_why,
-            "source": found.source,
-            "spared": found.spared,
-            "rung": kernel.rung if kernel else "",
-            "reused": kernel.why if kernel else "",
-            "finished": f"{kernel.finished:.3f}" if kernel else "",
-            "compiled": f"{kernel.seconds:.3f}" if kernel else "",
-            "build_seconds": f"{found.build_seconds:.1f}",
-            "test_seconds": f"{found.test_seconds:.1f}",
-            "console": told.console if told else "",
             "remaining": str(left),
             "needed": str(self.decider.needed),
             "counted": counted,
         }
         word = self.begin.terms.word(verdict)
-        took = f"built in {found.build_seconds:.1f} s, " if found.build_seconds else ""
-        told_how = f"{found.how}: {found.spared}" if found.spared else found.how
-        how = f"tested in {found.test_seconds:.1f} s" if found.test_seconds else told_how
-        took += "not tested" if found.build_seconds and how == "tested" else how
-        say(f"  {labelled(word, found.reason)} ({took})")
+        say(f"  {labelled(word, found.reason)} ({_took(found)})")
         if counted:
             say(f"  {counted}")
         self.journal.add(
@@ -196,6 +180,36 @@ class Case:
                 how=found.how,
                 fails=series.fails,
                 passes=series.passes,
-                facts=facts,
+                facts={**_facts(found), **said},
             )
         )
+
+
+def _facts(found: Finding) -> dict[str, str]:
+    """What the journal keeps of a finding besides its verdict, for the report."""
+    kernel, told = found.kernel, found.verdict
+    return {
+        "world": found.world,
+        "fit": found.fit,
+        "fit_why": found.fit_why,
+        "source": found.source,
+        "spared": found.spared,
+        "rung": kernel.rung if kernel else "",
+        "reused": kernel.why if kernel else "",
+        "finished": f"{kernel.finished:.3f}" if kernel else "",
+        "compiled": f"{kernel.seconds:.3f}" if kernel else "",
+        "build_seconds": f"{found.build_seconds:.1f}",
+        "test_seconds": f"{found.test_seconds:.1f}",
+        "console": told.console if told else "",
+    }
+
+
+def _took(found: Finding) -> str:
+    """How long a finding took, or what spared that."""
+    built, tested = found.build_seconds, found.test_seconds
+    how = f"{found.how}: {found.spared}" if found.spared else found.how
+    if tested:
+        how = f"tested in {tested:.1f} s"
+    elif built and how == "tested":
+        how = "not tested"
+    return f"built in {built:.1f} s, {how}" if built else how

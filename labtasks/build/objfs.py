@@ -10,7 +10,7 @@ import shlex
 import time
 
 from labtasks.build import doubt, failure
-from labtasks.build.builder import Trees
+from labtasks.build.builder import Trees, Workspace
 from labtasks.build.overlay import Overlay
 from labtasks.build.workspace import open_workspace
 from labtasks.ground import digest, process
@@ -45,13 +45,7 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
         listing = layer.merged(store.layers, trees.src) | {
             f"obj/{p}": e for p, e in layer.merged(store.layers, trees.obj).items()
         }
-        places = space.places()
-        root = shlex.quote(places.src.removesuffix("/src"))
-        gather = ""
-        if isinstance(space, Overlay):
-            gather, root = _GATHER.format(src=places.src, obj=places.obj), "$root"
-        command = image_command(kind, root, f"{space.out()}/objfs.img", image_size(listing))
-        ended = space.launch(["sh", "-e", "-c", gather + command], log)
+        ended = space.launch(["sh", "-e", "-c", _script(space, kind, image_size(listing))], log)
         if ended.code:
             error = failure.first_error(log, ()) or f"exit status {ended.code}"
             raise InfraError(f"{want.name}: no image: {error}", hint=f"the log is {log}")
@@ -74,6 +68,15 @@ def export(lab: Lab, store: Store, want: Wanted, build: Manifest) -> Manifest:
     store.publish(manifest, trace=None, tree=None)
     say(f"{want.name}: {home / 'objfs.img'}")
     return manifest
+
+
+def _script(space: Workspace, kind: str, size: int) -> str:
+    """Shell text that makes the image `objfs.img` of a workspace's two trees."""
+    places, out = space.places(), f"{space.out()}/objfs.img"
+    if isinstance(space, Overlay):
+        gather = _GATHER.format(src=places.src, obj=places.obj)
+        return gather + image_command(kind, "$root", out, size)
+    return image_command(kind, shlex.quote(places.src.removesuffix("/src")), out, size)
 
 
 def trees_of(build: Manifest) -> Trees:

@@ -65,20 +65,20 @@ def parse(
                 absent[job].update(names(path, (ran, obj, src)))
             for path in sources:
                 reads[job].update(names(path, (ran, obj, src)))
-    listed = frozenset(
-        posixpath.dirname(path)
-        for paths in reads.values()
-        for path in paths
-        if path.startswith("src/")
-    )
+    return Trace(_jobs(reads, absent), in_tree=trees.in_tree)
+
+
+def _jobs(reads: dict[str, set[str]], absent: Mapping[str, set[str]]) -> dict[str, Job]:
+    """The jobs of what each target's command read and looked for in vain. Folders of sources count
+    as listed: what tells of reads tells of no listing.
+    """
+    paths = {path for read in reads.values() for path in read if path.startswith("src/")}
+    listed = frozenset(map(posixpath.dirname, paths))
     jobs = {DRIVER: Job(reads=frozenset(reads.pop(DRIVER, ())), listed=listed)}
     for job in sorted(reads):
-        jobs[job] = Job(
-            reads=frozenset(reads[job] | absent[job]),
-            absent=frozenset(absent[job]),
-            writes=frozenset({job}),
-        )
-    return Trace(jobs, in_tree=trees.in_tree)
+        vain = frozenset(absent[job])
+        jobs[job] = Job(reads=vain | reads[job], absent=vain, writes=frozenset({job}))
+    return jobs
 
 
 def prerequisites(text: str) -> dict[str, frozenset[str]] | None:
