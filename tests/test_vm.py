@@ -340,7 +340,7 @@ def test_one_that_cannot_be_reached_is_started_once_more(lab: Lab) -> None:
         lab.doit("up:ta", code=1)
         assert lab.pid("ta") == first  # that person does
     said = lab.doit("up:ta", code=1)
-    assert said.lines("it ran already and .*cannot be reached.*: it is ended")
+    assert said.lines("vm ta: it ran already and cannot be reached.*: it is ended")
     assert lab.pid("ta") not in (0, first)
 
 

@@ -134,7 +134,8 @@ def _reached(lab: Lab, vm: Vm, found: Running) -> Running:
     except InfraError as error:
         if Store(lab.cache).visited(found.name):
             raise
-        cut(lab, found.name, f"it ran already and {error.message}")
+        complaint = error.message.removeprefix(f"vm {found.name} ")
+        cut(lab, found.name, f"it ran already and {complaint}")
         found = _start(lab, found.name, vm, found.state)
         _wait_for_ssh(lab, vm, found)
     return found
