@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -13,6 +14,7 @@ import pytest
 from labtasks.ground.error import InfraError, UserError
 from labtasks.site import ssh
 from labtasks.site.ssh import Remote
+from labtasks.vm import vm
 
 
 def remote(folder: Path, port: int = 22) -> Remote:
@@ -77,3 +79,24 @@ def test_hanging(tmp_path: Path) -> None:
         with pytest.raises(InfraError, match="no answer over ssh in 1 s"):
             ssh.query(remote(tmp_path, server.getsockname()[1]), "true", timeout=1)
         assert time.monotonic() - started < 10
+
+
+def test_a_slow_greeting_is_waited_for() -> None:
+    """A busy guest answers one after the other, also those who have given up: asked every two
+    seconds it would never come to who still waits.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+
+        def serve() -> None:
+            while True:
+                connection, _ = server.accept()
+                time.sleep(3)
+                with contextlib.suppress(OSError), connection:
+                    connection.sendall(b"SSH-2.0-slow\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        started = time.monotonic()
+        tries = 1
+        while not ssh.greets(server.getsockname()[1], vm._patience(time.monotonic() - started)):
+            assert (tries := tries + 1) < 12
+            time.sleep(0.1)

@@ -105,10 +105,10 @@ def public(key: Path) -> Path:
     return key.with_name(f"{key.name}.pub")
 
 
-def greets(port: int) -> bool:
-    """Whether sshd's greeting comes from a port of 127.0.0.1 within two seconds."""
+def greets(port: int, patience: float = 2.0) -> bool:
+    """Whether sshd's greeting comes from a port of 127.0.0.1 within some seconds."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

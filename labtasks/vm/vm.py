@@ -218,7 +218,7 @@ def _wait_for_ssh(lab: Lab, vm: Vm, found: Running) -> None:
                 f"vm {found.name} has ended while it was awaited",
                 hint=f"the console is {_console(found.state)}",
             )
-        if ssh.greets(to.port):
+        if ssh.greets(to.port, _patience(time.monotonic() - started)):
             try:
                 ssh.query(to, "true", timeout=30)
             except InfraError as error:  # sshd is there and does not do its work yet
@@ -231,6 +231,13 @@ def _wait_for_ssh(lab: Lab, vm: Vm, found: Running) -> None:
         f"vm {found.name} cannot be reached over ssh after {vm.start:.0f} s{said}",
         hint=f"the console is {_console(found.state)}; it is still up: `doit console {found.name}`",
     )
+
+
+def _patience(waited: float) -> float:
+    """Seconds for a greeting, more the longer it was waited for: on a busy host an emulated guest
+    takes many, and a connection that is given up costs it as much as one that is not.
+    """
+    return max(2.0, min(waited / 3, 30.0))
 
 
 def _console(state: Path) -> Path:
