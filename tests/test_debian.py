@@ -23,6 +23,7 @@ from servers import hook
 
 from labtasks.command import main
 from labtasks.ground import digest
+from labtasks.lab.recipe import SHIPPED
 from labtasks.store.manifest import Manifest
 from labtasks.store.store import Store
 from labtasks.vm import hotplug, vm
@@ -126,12 +127,29 @@ def test_builds(remote: Lab, world: World) -> None:
     assert len(step) == 2
     assert (layers / step[0] / "disk.qcow2").stat().st_blocks * 512 < 1 << 20
 
+    _shown_in_a_shell(remote)
     remote.recipe(
         ("make -j{jobs} -f sys/Makefile", "head -c1 /dev/zero >/dev/full; make -f sys/Makefile")
     )
     full = remote.doit("kernel:base", code=1, timeout=400).text
     assert "no space left in vm:build" in full
     assert "hint: more room there; in a VM, /tmp is its memory" in full
+
+
+def _shown_in_a_shell(remote: Lab) -> None:
+    """A failure prints what fails again there; objects are shown, and what is written goes."""
+    failed = remote.doit("kernel:broken", code=1, timeout=400)
+    (line,) = failed.lines("^  again: ")
+    words = line.partition("doit ")[2].split()
+    said = remote.doit(*words, code=2, timeout=400).text
+    (told,) = re.findall(r"^kernel:\w+: step 1 of 1: status 2: (.*)$", said, re.MULTILINE)
+    assert told in failed.text
+    text = "pwd; ls /mnt/obj/kernel/kernel /mnt/obj/world/tool; touch /mnt/obj/mine; exit 5"
+    said = remote.doit("shell", "kernel:base", text, code=5, timeout=400).text
+    assert said.split()[-3:] == ["/mnt/src", "/mnt/obj/kernel/kernel", "/mnt/obj/world/tool"]
+    text = "test ! -e /mnt/obj/mine"
+    remote.doit("shell", "kernel:base", text, timeout=400)
+    assert "/mnt" not in doit(remote.directory, "ssh", "build", "mount").text
 
 
 def test_kills(remote: Lab, world: World) -> None:
@@ -263,6 +281,9 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert "uname" in shown
         assert digest.of_file(base, base.stat().st_size) == before
         assert not doit(lab, "install:HEAD:ta").lines("through vm")
+        text = "cat /var/run/lab/dest/boot/kernel/kernel; touch /var/run/lab/dest/mine; exit 5"
+        assert "known to be good" in doit(lab, "shell", "install:HEAD:ta", text, code=5).text
+        doit(lab, "shell", "install:HEAD", "test ! -e /var/run/lab/dest/mine")
 
         _a_kernel_alone(lab, made)
         assert digest.of_file(base, base.stat().st_size) == before
@@ -286,6 +307,7 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
                 assert "was lost while it installed" in text, text
             assert not Store(lab / "cache").all("install")
 
+        _a_step_fails(lab)
         (tmp_path / "tree" / "filler").write_bytes(os.urandom(1_650_000))
         base.unlink()
         _image(base, tmp_path / "tree", "3M")
@@ -295,6 +317,21 @@ def test_installs_through(disk: Path, tmp_path_factory: pytest.TempPathFactory) 
         assert doit(lab, "ssh", "build", "mount").lines("/run/lab") == []
     finally:
         doit(lab, "down:build", code=None)
+
+
+def _a_step_fails(lab: Path) -> None:
+    """What is printed then is typed as it stands, and fails in the same way."""
+    text = (SHIPPED / "demo.toml").read_text()
+    assert "rm -rf {out}/tree/boot" in text
+    (lab / "my.toml").write_text(text.replace("rm -rf {out}/tree/boot", "error: no {sha}; exit 3"))
+    settings = (lab / "lab.toml").read_text()
+    (lab / "lab.toml").write_text(settings.replace('recipe = "demo"', 'recipe = "my.toml"'))
+    said = doit(lab, "install:HEAD:ta", code=1)
+    assert re.search(r"install:\w+ is not installed: sh: .*error:: not found", said.text), said.text
+    (line,) = said.lines("^  again: ")
+    again = doit(lab, *line.partition("doit ")[2].split(), code=3)
+    assert again.lines(r"^install:\w+: step 1 of 1: status 3: sh: .*error:: not found"), again.text
+    (lab / "lab.toml").write_text(settings)
 
 
 def _a_kernel_alone(lab: Path, made: Manifest) -> None:

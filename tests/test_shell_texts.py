@@ -21,7 +21,7 @@ from labtasks.care import checkup
 from labtasks.key import guest_tools
 from labtasks.site import guest, guest_disk, listing, remote_folder, remote_script, site
 from labtasks.test import tester_outside
-from labtasks.vm import hotplug, install
+from labtasks.vm import hotplug, installer
 
 SHELLS = ("dash", "bash", "busybox sh")
 
@@ -40,12 +40,12 @@ TEXTS = {
     "disk": guest_disk._FIND + guest_disk._EMPTY + guest_disk._MOUNT + guest_disk._FREEZE,
     "tidy": guest_disk._TIDY,
     "script": tester_outside.command("true", "nonce"),
-    "mount": install._MOUNT.format(
+    "mount": installer._MOUNT.format(
         find=hotplug.FIND, here="/h", dest="/d", out="/o", home="/home", src="/s", obj="/b",
         files="/f", objfs="one", disk="two", partition=2,
     ),
     "unmount": site.END_STEP
-    + install._TIDY.format(here="/h", dest="/d", src="/s", obj="/b", files="/f"),
+    + installer._TIDY.format(here="/h", dest="/d", src="/s", obj="/b", files="/f"),
 }  # fmt: skip
 
 STRANGE = {

@@ -17,6 +17,7 @@ import pytest
 from conftest import environment, wait_for
 from msgspec import structs
 
+from labtasks.build import failure
 from labtasks.command import main
 from labtasks.command.tasks import Options, Session
 from labtasks.ground.error import InfraError, UserError
@@ -28,7 +29,7 @@ from labtasks.lab.binding import late
 from labtasks.store import layer
 from labtasks.store.manifest import Manifest
 from labtasks.test import trial
-from labtasks.vm import hotplug, install, vm
+from labtasks.vm import hotplug, install, installer, vm
 from labtasks.vm.qmp import Monitor
 
 TEXT = """
@@ -118,6 +119,8 @@ def test_a_vm_has_a_base_of_its_own(lab: Path) -> None:
     trial.machine_of(found, wants[2], "tb")  # it is not a setting that a test passes over
     session.ask("install:HEAD:tb")
     assert str(wants[2].key) in session.tasks["install"]["HEAD:tb"]["targets"][0]
+    named = [failure.typed(found.onto(name), wants[2]) for name in ("", "ta", "tb")]
+    assert named == [wants[2].name, wants[2].name, f"{wants[2].name}:tb"]
     change(lab, 'base = "other.img"', 'base = "other.img"\nbase_digest = "00"')
     again = labs.load(lab).onto("tb")
     with pytest.raises(UserError, match="is not the image that"):
@@ -255,6 +258,6 @@ def test_a_machine_that_nobody_can_enter(lab: Path) -> None:
         pytest.skip("qemu-system-x86_64 is missing")
     found = labs.load(lab)
     store = install.Store(found.cache)
-    with pytest.raises(UserError, match="has no ssh"), install._guest(found, store, "install"):
+    with pytest.raises(UserError, match="has no ssh"), installer.held(found, store, "install"):
         pass
     wait_for(lambda: bool(vm._pid(lab / "cache" / "vm" / "build")))

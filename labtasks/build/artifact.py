@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 
-from labtasks.build import objfs
+from labtasks.build import failure, objfs
 from labtasks.build.attempt import Attempt
 from labtasks.care import quota
 from labtasks.ground import digest, live
@@ -79,32 +80,41 @@ def _export(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         return objfs.export(lab, store, want, build)
 
 
-def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
-    """A world and a kernel, installed by a machine onto a disk."""
+def to_install(
+    lab: Lab, store: Store, want: Wanted, request: Request
+) -> tuple[Wanted, Manifest, Path]:
+    """What a machine installs, made if need be: the kernel, and the image of the obj fs; and what
+    is wanted, whose inputs may have been found to be more. Raises as `produce`.
+    """
     below = replace(request, clean=False)
     kernel = produce(lab, store, want.on[0], below)
     exported = key.wanted(lab, "objfs", want.commit, want.world)
     produce(lab, store, exported, below)
-    want = key.wanted(lab, want.kind, want.commit, want.world)  # inputs may have been found
+    want = key.wanted(lab, want.kind, want.commit, want.world)
     exported = key.wanted(lab, "objfs", want.commit, want.world)
+    return want, kernel, store.home("objfs", exported.key) / "objfs.img"
+
+
+def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
+    """A world and a kernel, installed by a machine onto a disk."""
+    want, kernel, image = to_install(lab, store, want, request)
     with store.lock(want.kind, want.key, want.name):
         found = store.get(want.kind, want.key)
         if found and request.takes(found):
             return found
-        _refuse_known(store, want, request)
-        image = store.home("objfs", exported.key) / "objfs.img"
-        from labtasks.vm.install import install  # noqa: PLC0415 (only labs that install through a machine)
+        _refuse_known(lab, store, want, request)
+        from labtasks.vm.install import install  # noqa: PLC0415 (few labs install through a machine)
 
         return install(lab, store, want, kernel, image, echo=request.echo, clean=request.clean)
 
 
-def _refuse_known(store: Store, want: Wanted, request: Request) -> None:
+def _refuse_known(lab: Lab, store: Store, want: Wanted, request: Request) -> None:
     """Refuse what is known to fail. Raises BuildError."""
     known = None if request.retry else store.failure(want.kind, want.key)
     if known:
         raise BuildError(
             f"{want.name} is known not to build: {known.error}\n  log: {known.log}",
-            hint=f"`doit retry=yes {want.words}{want.name}` tries again",
+            hint=f"`doit retry=yes {failure.typed(lab, want)}` tries again",
         )
 
 
@@ -123,7 +133,7 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
         found = store.get(want.kind, want.key)
         if found and request.takes(found):
             return found
-        _refuse_known(store, want, request)
+        _refuse_known(lab, store, want, request)
         for note in notes:
             say(f"{want.name}: note: {note}")
         quota.keep(lab, store, want.name)

@@ -140,9 +140,8 @@ class Workspace(ABC):
         return process.attached(command, env=self.attending(prompt), cwd=where)
 
     def attending(self, prompt: str) -> dict[str, str]:
-        """The environment of what a person runs: that of a step, and for a shell its terminal's."""
-        kind = os.environ.get("TERM", "dumb")
-        return {**self.environment(), **({"PS1": prompt, "TERM": kind} if prompt else {})}
+        """The environment of what a person runs."""
+        return attending(self.environment(), prompt)
 
     @abstractmethod
     def out(self) -> str:
@@ -221,6 +220,12 @@ class Workspace(ABC):
     @abstractmethod
     def home(self) -> str:
         """An empty folder to write to."""
+
+
+def attending(env: Mapping[str, str], prompt: str) -> dict[str, str]:
+    """The environment of what a person runs: that of a step, and for a shell its terminal's."""
+    kind = os.environ.get("TERM", "dumb")
+    return {**env, **({"PS1": prompt, "TERM": kind} if prompt else {})}
 
 
 def wait_past(newest: float) -> None:

@@ -50,10 +50,18 @@ def again(lab: Lab, want: Wanted) -> str:
     """The command that runs a build's steps once more where they ran, to be typed where the person
     is. Raises UserError.
     """
-    builder = f"builder={lab.builder_said} " if lab.builder_said else ""
     there = lab.directory.absolute()
     go = "" if Path(os.environ.get("PWD", "")) == there else f"cd {shlex.quote(str(there))} && "
-    return f"{go}doit shell --steps {builder}{want.words}{want.name}"
+    return f"{go}doit shell --steps {typed(lab, want)}"
+
+
+def typed(lab: Lab, want: Wanted) -> str:
+    """What names an artifact of this lab on a command line, with the words before it. Raises
+    UserError.
+    """
+    builder = f"builder={lab.builder_said} " if lab.builder_said else ""
+    vm = f":{lab.base_of}" if want.kind == "install" and lab.base_of else ""
+    return f"{builder}{want.words}{want.name}{vm}"
 
 
 def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:

@@ -161,8 +161,10 @@ class Shell(_About, _Takes):
         if not words:
             raise UserError("shell: of what?", hint="doit shell kernel:HEAD")
         session = open_session(words=said)
+        kind, ref = self.named(words[0])
+        lab = session.lab.onto(ref.partition(":")[2]) if kind == "install" else session.lab
         chosen = Again(
-            lab=session.lab, store=session.store, want=session.want(*self.named(words[0])),
+            lab=lab, store=session.store, want=session.want(kind, ref),
             request=tasks.request(session),
         )  # fmt: skip
         terminal = os.isatty(0) and os.isatty(1)

@@ -6,15 +6,17 @@ is written there goes when the person leaves. Knows nothing of why a build faile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from labtasks.build import artifact, failure, outset
 from labtasks.build.artifact import Request
 from labtasks.build.builder import Trees, Workspace
 from labtasks.build.workspace import open_builder
-from labtasks.ground.error import UserError, say
+from labtasks.ground.error import say
+from labtasks.ground.supervisor import Ended
 from labtasks.key import identity, key
 from labtasks.key.key import Wanted
 from labtasks.lab.binding import JOBS
@@ -43,23 +45,38 @@ class Again:
         is a terminal. The status of the last of these. Raises LabError.
         """
         lab, store, want = self.lab, self.store, self.want
+        log = store.log(f"shell-{want.kind}-{want.commit.short}")
         if want.kind == "install" and lab.settings.install.through:
-            raise UserError(
-                f"{want.name} is made in a machine, of disks that are gone when it is done",
-                hint=f"doit ssh {lab.settings.install.through}",
-            )
+            return self._through(command, log, steps=steps, terminal=terminal)
         identity.check_tools(lab)
         trees = self._trees(made=not steps)
-        log = store.log(f"shell-{want.kind}-{want.commit.short}")
         with open_builder(lab, store, f"shell-{want.kind}-{want.commit.short}", trees) as space:
             space.prepare(log)
-            code = self._steps(space, log) if steps else 0
-            if command:
-                code = space.attended(_argv(command), "", terminal=terminal)
-            elif terminal:
-                say(f"{want.name}: in {space.places().src}; what you write is not kept")
-                code = space.attended(_argv(command), f"{want.name}# ", terminal=terminal)
-        return code
+            texts = [t.replace(JOBS, str(space.jobs)) for t in lab.recipe.parts[want.kind].steps]
+            code = self._steps(texts, partial(_run, space, log), log) if steps else 0
+            attend = partial(space.attended, terminal=terminal)
+            return self._attended(attend, command, space.places().src, code, terminal=terminal)
+
+    def _through(self, command: Sequence[str], log: Path, *, steps: bool, terminal: bool) -> int:
+        """The same in the machine that installs: its disk is a clone, too, of the one that was
+        installed, or with `steps` of what it would be installed onto now.
+        """
+        from labtasks.vm import install, installer  # noqa: PLC0415 (only where a machine installs)
+
+        lab, store = self.lab, self.store
+        want, kernel, objfs = artifact.to_install(lab, store, self.want, self.request)
+        sealed = None if steps else store.get(want.kind, want.key)
+        plan = install.plan(lab, store, want, kernel, clean=False)
+        below = install.disk_of(store, sealed) if sealed else plan.below
+        uses = sealed.stack if sealed else plan.root.stack if plan.root else ()
+        with store.workspace("shell", tuple(uses)) as scratch, install.opened(
+            lab, store, want, objfs, below=below, tree=scratch
+        ) as guest:  # fmt: skip
+            run = partial(guest.step, log=log, echo=True)
+            code = self._steps(plan.steps, run, log) if steps else 0
+            attend = partial(guest.attended, terminal=terminal)
+            where = f"vm {guest.to.name}, the root in {installer.DEST}"
+            return self._attended(attend, command, where, code, terminal=terminal)
 
     def _trees(self, *, made: bool) -> Trees:
         lab, store, want = self.lab, self.store, self.want
@@ -75,19 +92,35 @@ class Again:
             newest=sealed.newest, files=lab.recipe.files_of(want.kind),
         )  # fmt: skip
 
-    def _steps(self, space: Workspace, log: Path) -> int:
+    def _steps(self, texts: Sequence[str], run: Callable[[str], Ended], log: Path) -> int:
         """Run the steps, their output on the terminal; the status of the first that fails."""
-        want, steps = self.want, self.lab.recipe.parts[self.want.kind].steps
-        for number, step in enumerate(steps, 1):
-            say(f"+ {step.replace(JOBS, str(space.jobs)).strip()}")
-            ended = space.run([step], log, tracer="none", echo=True)
+        name = self.want.name
+        for number, step in enumerate(texts, 1):
+            say(f"+ {step.strip()}")
+            ended = run(step)
             if ended.code:
                 error = failure.first_error(log, self.lab.recipe.errors)
                 told = f": {error}" if error else ""
-                say(f"{want.name}: step {number} of {len(steps)}: status {ended.code}{told}")
+                say(f"{name}: step {number} of {len(texts)}: status {ended.code}{told}")
                 return ended.code
-        say(f"{want.name}: all {len(steps)} steps went well")
+        say(f"{name}: all {len(texts)} steps went well")
         return 0
+
+    def _attended(
+        self, attend: Callable[[Sequence[str], str], int], command: Sequence[str], where: str,
+        code: int, *, terminal: bool,
+    ) -> int:  # fmt: skip
+        """The command, or a shell where there is a terminal; its status, or `code` of the steps."""
+        if command:
+            return attend(_argv(command), "")
+        if not terminal:
+            return code
+        say(f"{self.want.name}: in {where}; what you write is not kept")
+        return attend(_argv(command), f"{self.want.name}# ")
+
+
+def _run(space: Workspace, log: Path, step: str) -> Ended:
+    return space.run([step], log, tracer="none", echo=True)
 
 
 def _argv(command: Sequence[str]) -> list[str]:

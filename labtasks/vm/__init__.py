@@ -3,5 +3,5 @@
 qemu accelerator qmp qcow2  a machine as data, what runs it, its monitor, its disks
 vm_files vm                 what it needs before it starts; up and down
 attach image                a person's terminal on it; a Debian for it
-hotplug install             disks in a machine, which installs onto a clone of a base
+hotplug installer install      disks in a machine, which installs onto a clone of a base
 """

@@ -4,8 +4,8 @@
 
 The base image is never written: the clone is a qcow2 over it, in the sealed layer. Where a sealed
 root has the kernel's world already, the clone is one of that root, and the kernel alone is
-installed, beside those that are there. The machine that installs runs Linux or FreeBSD. Knows
-nothing of how the build came to be, nor of what boots the disk.
+installed, beside those that are there. Knows nothing of how the build came to be, nor of what
+boots the disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import shlex
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -21,148 +20,57 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtasks.build import doubt, failure
-from labtasks.ground import digest, process, supervisor
+from labtasks.ground import digest
 from labtasks.ground.digest import Digest, Key
-from labtasks.ground.error import BuildError, InfraError, UserError, say
+from labtasks.ground.error import BuildError, UserError, say
 from labtasks.key.key import Wanted
 from labtasks.lab import base as base_image
-from labtasks.lab import machine
 from labtasks.lab.binding import late
 from labtasks.lab.lab import Lab
 from labtasks.lab.recipe import Part
-from labtasks.site import ssh
-from labtasks.site.site import END_STEP, LEADERS
-from labtasks.site.ssh import Remote
 from labtasks.store import layer
 from labtasks.store.manifest import Failure, Manifest, Step
 from labtasks.store.store import Store
-from labtasks.vm import hotplug, qcow2, vm
+from labtasks.vm import installer, qcow2
 
 DISK = "disk.qcow2"
 """The installed root in its layer."""
 
-_OBJFS, _DISK = "labobjfs", "labdest"
-_HERE = "/var/run/lab"
-_DEST, _OUT = f"{_HERE}/dest", f"{_HERE}/out"
-
-_MOUNT = """\
-set -e
-{find}
-bind() {{
-	if [ "$(uname -s)" = Linux ]; then mount --bind "$1" "$2"; else mount -t nullfs "$1" "$2"; fi
-}}
-mkdir -p {here}/objfs {dest} {out} {home} {src} {obj} {files}
-disk=$(find_disk {objfs})
-mount -o ro "$disk" {here}/objfs
-bind {here}/objfs/src {src}
-bind {here}/objfs/obj {obj}
-whole=$(find_disk {disk})
-disk=$whole tries=0
-while [ {partition} != 0 ] && [ "$disk" = "$whole" ]; do
-	for one in "$whole"{partition} "$whole"p{partition} "$whole"s{partition}a "$whole"s{partition}
-	do [ ! -e "$one" ] || {{ disk=$one; break; }}; done
-	[ $tries -lt 50 ] || {{ echo "the base has no partition {partition}" >&2; exit 1; }}
-	[ "$disk" != "$whole" ] || sleep 0.1
-	tries=$((tries + 1))
-done
-mount -o noatime "$disk" {dest}
-"""
-
-_TIDY = """\
-[ ! -f {here}/step ] || end_step {here}/step
-tries=0
-for at in {dest} {obj} {src} {here}/objfs; do
-	while [ -d $at ] && mount | grep -q " on $(cd $at && pwd -P) "; do
-		umount $at 2>/dev/null && continue
-		[ $tries -lt 50 ] || {{ echo "$at is busy" >&2; exit 1; }}
-		sleep 0.1; tries=$((tries + 1))
-	done
-done
-rm -rf {here} {files}
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
-    """The machine that installs: its folder, and the way in."""
+class Plan:
+    """How one is installed: on a clone of the disk `below`, by these steps; `root` is the sealed
+    one that has the kernel's world already, if one does.
+    """
 
-    lab: Lab
-    state: Path
-    to: Remote
+    below: Path
+    steps: tuple[str, ...]
+    root: Manifest | None = None
 
-    def run(self, script: str, *, data: bytes = b"") -> str:
-        """Run shell text; what it prints. Raises InfraError when it fails."""
-        answer = ssh.query(self.to, ssh.shell(script), data=data, timeout=600)
-        if answer.code:
-            raise InfraError(
-                f"vm {self.to.name}: {answer.complaint}",
-                hint=f"its console: {machine.serial_log(self.state)}",
-            )
-        return answer.text
 
-    def mount(self, objfs: Path, disk: Path) -> None:
-        """Plug both disks in and mount them."""
-        hotplug.plug(self.state, _OBJFS, objfs, form="raw", read_only=True)
-        hotplug.plug(self.state, _DISK, disk, form="qcow2")
-        chosen = self.lab.settings.install
-        names = self._names() | {"find": hotplug.FIND, "partition": str(chosen.partition)}
-        self.run(_MOUNT.format(**names))
-        for name, text in self.lab.recipe.files_of("install").items():
-            where = shlex.quote(f"{self.lab.recipe.places.files}/{name}")
-            self.run(f"cat >{where}", data=text.encode())
-
-    def close(self) -> None:
-        """End what still runs there, unmount both disks cleanly and take them out."""
-        self.run(END_STEP + _TIDY.format(**self._names()))
-        hotplug.unplug(self.state, _OBJFS, _DISK)
-
-    def _names(self) -> dict[str, str]:
-        places = self.lab.recipe.places
-        return {
-            "here": _HERE, "dest": _DEST, "out": _OUT, "home": f"{_HERE}/home", "objfs": _OBJFS,
-            "disk": _DISK, "src": places.src, "obj": places.obj, "files": places.files,
-        }  # fmt: skip
-
-    def step(self, text: str, log: Path, *, echo: bool) -> supervisor.Ended:
-        """Run one step as a build's are run."""
-        recipe = self.lab.recipe
-        env = recipe.environment(f"{_HERE}/home")
-        command = ssh.scrubbed(["sh", "-e", "-c", text], env, recipe.places.src)
-        script = (
-            f"echo {LEADERS} >{_HERE}/step; ({command}); code=$?; rm -f {_HERE}/step; exit $code"
-        )
-        argv = ssh.bound(self.to, ssh.shell(script))
-        with log.open("a", encoding="utf-8") as out:
-            out.write(f"+ {text}\n")
-        return supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
-
-    def fetch(self, into: Path) -> None:
-        """Bring what the steps left in {out}."""
-        archive = into.with_name("out.tar")
-        argv = ssh.argv(self.to, f"tar -C {_OUT} --format=posix -cf - .", pinned=True)
-        answer = process.stream(argv, into=archive)
-        if answer.code:
-            raise InfraError(
-                f"vm {self.to.name}: {answer.error.strip()}",
-                hint=f"what the steps left in {{out}} did not come here; its console: "
-                f"{self.state / 'console.log'}",
-            )
-        answer = process.query(["tar", "-xf", str(archive), "-C", str(into), "--no-same-owner"])
-        if answer.code:
-            raise InfraError(f"{archive}: {answer.error.strip()}", hint=f"is there room in {into}?")
-        archive.unlink()
+def plan(lab: Lab, store: Store, want: Wanted, kernel: Manifest, *, clean: bool) -> Plan:
+    """How it is installed now, onto the base if all is to be made `clean`. Raises UserError."""
+    root = None if clean else _root(lab, store, want, kernel)
+    below = disk_of(store, root) if root else base_image.path_of(lab)
+    texts = lab.recipe.kernel_alone if root else lab.recipe.parts[want.kind].steps
+    names = {
+        "dest": installer.DEST, "out": installer.OUT, "sha": want.commit.short,
+        "jobs": str(lab.jobs),
+    }  # fmt: skip
+    return Plan(below=below, steps=tuple(late(text, names) for text in texts), root=root)
 
 
 @contextlib.contextmanager
-def _guest(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
-    """The machine that installs, held."""
-    where = lab.settings.install.through
-
-    def guest(found: vm.Running) -> Guest:
-        return Guest(lab=lab, state=found.state, to=vm.remote(lab, found, shared=True))
-
-    with store.machine(where, name), hotplug.lent(lab, where, guest) as found:
-        yield found
+def opened(
+    lab: Lab, store: Store, want: Wanted, objfs: Path, *, below: Path, tree: Path
+) -> Iterator[installer.Guest]:
+    """The machine that installs, with the obj fs and a clone, made in `tree`, of the disk `below`
+    mounted in it. Raises LabError.
+    """
+    qcow2.create(tree / DISK, below=below)
+    with installer.held(lab, store, want.name) as guest:
+        guest.mount(objfs, tree / DISK)
+        yield guest
 
 
 def install(
@@ -175,20 +83,17 @@ def install(
     machine did not do its part.
     """
     part = lab.recipe.parts[want.kind]
-    root = None if clean else _root(lab, store, want, kernel)
-    base = _layer_of(store, root) / DISK if root else base_image.path_of(lab)
-    onto = f"the kernel alone, onto {root.origin}" if root else f"onto {base}"
+    chosen = plan(lab, store, want, kernel, clean=clean)
+    root = chosen.root
+    onto = f"the kernel alone, onto {root.origin}" if root else f"onto {chosen.below}"
     log = store.log(f"{want.kind}-{want.commit.short}")
     started = time.monotonic()
     say(f"{want.name}: through vm {lab.settings.install.through}, {onto}")
     with store.workspace(want.kind) as scratch:
         tree = scratch / "layer" / "t"
         tree.mkdir(parents=True)
-        qcow2.create(tree / DISK, below=base)
-        with _guest(lab, store, want.name) as guest:
-            guest.mount(objfs, tree / DISK)
-            texts = lab.recipe.kernel_alone if root else part.steps
-            steps = _run(guest, store, want, texts, log, echo=echo)
+        with opened(lab, store, want, objfs, below=chosen.below, tree=tree) as guest:
+            steps = _run(guest, store, want, chosen.steps, log, echo=echo)
             guest.fetch(tree)
             guest.close()  # unmounted cleanly, or nothing is sealed
         if root:
@@ -199,7 +104,7 @@ def install(
             want, digest=_digest(lab, want, kernel, part), built_as=want.name,
             stack=[layer.new_id(want.kind), *(root.stack if root else [])],
             rung="incremental" if root else "clean", base=root.name if root else "",
-            why=_why(root) if root else f"onto a clone of {base}",
+            why=_why(root) if root else f"onto a clone of {chosen.below}",
             steps=steps, seconds=round(time.monotonic() - started, 3),
             bytes=sum(e.size for e in found), log=str(log), host=platform.node(),
         )  # fmt: skip
@@ -243,6 +148,11 @@ def _why(root: Manifest) -> str:
     return f"the kernel alone, onto a clone of {root.origin}'s root, which has that world"
 
 
+def disk_of(store: Store, root: Manifest) -> Path:
+    """The disk of a sealed installation."""
+    return _layer_of(store, root) / DISK
+
+
 def _layer_of(store: Store, root: Manifest) -> Path:
     return layer.tree_of(store.layers, root.stack[0])
 
@@ -258,28 +168,21 @@ def _complete(root: Path, tree: Path) -> None:
 
 
 def _run(
-    guest: Guest, store: Store, want: Wanted, texts: Iterable[str], log: Path, *, echo: bool
-) -> list[Step]:
+    guest: installer.Guest, store: Store, want: Wanted, texts: Iterable[str], log: Path,
+    *, echo: bool,
+) -> list[Step]:  # fmt: skip
     """Run the steps in the machine; how long each took."""
-    names = {"dest": _DEST, "out": _OUT, "sha": want.commit.short, "jobs": str(guest.lab.jobs)}
     steps = []
-    for step in texts:
-        text = late(step, names)
+    for text in texts:
         ended = guest.step(text, log, echo=echo)
         steps.append(Step(text=text, seconds=round(ended.seconds, 3)))
         if ended.code:
-            _failed(guest, store, want, text, log, ended.code)
+            _failed(guest.lab, store, want, text, log, ended.code)
     return steps
 
 
-def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code: int) -> None:
-    where = guest.to.name
-    if code == ssh.FAILED or code < 0:
-        raise InfraError(
-            f"vm {where} was lost while it installed {want.name}; nothing of it is kept",
-            hint=f"run it again; its console: {machine.serial_log(guest.state)}",
-        )
-    error = failure.first_error(log, guest.lab.recipe.errors) or f"exit status {code}"
+def _failed(lab: Lab, store: Store, want: Wanted, step: str, log: Path, code: int) -> None:
+    error = failure.first_error(log, lab.recipe.errors) or f"exit status {code}"
     if full := failure.full(log):
         raise UserError(
             f"{want.name}: no room on the root disk: {full}",
@@ -290,8 +193,8 @@ def _failed(guest: Guest, store: Store, want: Wanted, step: str, log: Path, code
     )
     store.remember(want.kind, want.key, found)
     raise BuildError(
-        f"{want.name} is not installed: {error}\n  log: {log}\n  step: {step}",
-        hint=f"`doit retry=yes echo=yes {want.words}{want.name}` installs it again",
+        f"{want.name} is not installed: {error}\n  log: {log}\n  again: {failure.again(lab, want)}",
+        hint=f"`doit retry=yes echo=yes {failure.typed(lab, want)}` installs it again",
     )
 
 
