@@ -1,17 +1,19 @@
 """Real kernels of the demo OS, installed, booted under QEMU and judged."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import behind, can_unshare
+from conftest import behind, can_unshare, environment, processes, wait_for
 from conftest import doit as run_doit
 
 from labtasks.command import main
-from labtasks.ground import digest
+from labtasks.ground import digest, process
 from labtasks.key import key
 from labtasks.lab import recipe as recipes
 from labtasks.lab.lab import load
@@ -264,6 +266,37 @@ def test_a_full_disk_of_the_host_is_no_fact_about_the_commit(lab):
     assert codes == [1], text
     assert "no space left while writing /var/tmp" in text
     assert verdicts(lab) == before
+
+
+def test_a_machine_that_is_killed_is_no_fact_about_the_commit(lab):
+    """Each time it is begun again, and given up after the third; nothing of it is left."""
+    words = {"test__silence": "100", "options__kenv": '"test.hang"'}
+    doit(lab, "install:good:test", **words)
+    before, mark = verdicts(lab), f"{lab}/cache/tmp/"
+
+    def machines():
+        return [pid for pid in processes(mark) if "qemu" in "".join(process.command_of(pid)[:1])]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "doit", "test:good:test"], cwd=lab, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as run:  # fmt: skip
+        killed = set()
+        for _ in range(3):
+            wait_for(lambda: {*machines()} - killed, seconds=60)
+            for pid in {*machines()} - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        said, _ = run.communicate(timeout=60)
+    assert run.returncode == 1, said
+    for number in (1, 2, 3):
+        assert f"(the machine was ended from outside: exit status -9), try {number} of 3" in said
+    assert "test:good:test: " in said
+    assert "hint: the log is " in said
+    assert verdicts(lab) == before
+    assert not machines()
+    assert not list((lab / "cache" / "tmp").glob("test*"))
+    assert doit(lab, "test:good:test", options__kenv='"test=libctest"').returncode == 0
 
 
 def test_steps_of_the_machine_end_in_time(lab):

@@ -120,7 +120,7 @@ def test_a_vm_has_a_base_of_its_own(lab: Path) -> None:
     session.ask("install:HEAD:tb")
     assert str(wants[2].key) in session.tasks["install"]["HEAD:tb"]["targets"][0]
     named = [failure.typed(found.onto(name), wants[2]) for name in ("", "ta", "tb")]
-    assert named == [wants[2].name, wants[2].name, f"{wants[2].name}:tb"]
+    assert named == [f"{wants[2].name}:{vm}" for vm in ("ta", "ta", "tb")]
     change(lab, 'base = "other.img"', 'base = "other.img"\nbase_digest = "00"')
     again = labs.load(lab).onto("tb")
     with pytest.raises(UserError, match="is not the image that"):

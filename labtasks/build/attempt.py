@@ -189,7 +189,7 @@ class Attempt:
         again = failure.again(self.lab, want)
         raise BuildError(
             f"{want.name} does not build: {error}\n  log: {log}\n  again: {again}",
-            hint=f"`doit retry=yes {want.words}{want.name}` builds it again",
+            hint=f"`doit retry=yes {failure.typed(self.lab, want)}` builds it again",
         )
 
     def seal(self, built: Built, decision: Decision) -> Manifest:

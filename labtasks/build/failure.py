@@ -15,7 +15,9 @@ from pathlib import Path
 
 from labtasks.ground.error import InfraError, is_full, no_space
 from labtasks.key.key import Wanted
+from labtasks.lab import config
 from labtasks.lab.lab import Lab
+from labtasks.lab.settings import FILE, Settings
 
 _ERRORS = (
     r"(?i)^(?!collect2: ).*\b(?:fatal )?error\b\s*:",  # the linker's own words are above gcc's
@@ -60,8 +62,21 @@ def typed(lab: Lab, want: Wanted) -> str:
     UserError.
     """
     builder = f"builder={lab.builder_said} " if lab.builder_said else ""
-    vm = f":{lab.base_of}" if want.kind == "install" and lab.base_of else ""
-    return f"{builder}{want.words}{want.name}{vm}"
+    vm = _installed_for(lab) if want.kind == "install" else ""
+    return f"{builder}{want.words}{want.name}{':' if vm else ''}{vm}"
+
+
+def _installed_for(lab: Lab) -> str:
+    """A VM that is installed for, onto its own base or that of [install]; "" for the only one of a
+    lab, which nobody need name. Raises UserError.
+    """
+    chosen = lab.settings.install
+    own = config.read(lab.directory / FILE, Settings).install != chosen
+    base = (chosen.base, chosen.digest) if own else ("", "")
+    able = [name for name, vm in lab.vms.items() if (vm.base, vm.base_digest) == base]
+    if len(lab.vms) == 1 or not able:
+        return ""
+    return min(able, key=lambda name: bool(lab.vms[name].image))  # it is tested, and no builder
 
 
 def refuse_the_hosts(name: str, log: Path, code: int, cache: Path, *, away: str) -> None:

@@ -98,16 +98,6 @@ class Lab:
         return "" if written == self.settings.builder else self.settings.builder
 
     @property
-    def base_of(self) -> str:
-        """The VM whose own base is installed onto; "" for that of [install]. Raises UserError."""
-        chosen = self.settings.install
-        if config.read(self.directory / FILE, Settings).install == chosen:
-            return ""
-        own = (chosen.base, chosen.digest)
-        names = (n for n, vm in self.vms.items() if (vm.base, vm.base_digest) == own)
-        return next(names, "")
-
-    @property
     def vms(self) -> dict[str, Vm]:
         """The virtual machines by name; without any in lab.toml there is one, called test."""
         return self.settings.vm or {"test": Vm()}

@@ -7,6 +7,7 @@ becomes of the disk.
 from __future__ import annotations
 
 import contextlib
+import errno
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from labtasks.build.builder import attending
 from labtasks.ground import process, supervisor
-from labtasks.ground.error import InfraError
+from labtasks.ground.error import InfraError, is_full, no_space
 from labtasks.lab import machine
 from labtasks.lab.lab import Lab
 from labtasks.site import ssh
@@ -135,6 +136,9 @@ class Guest:
         return ssh.shell(f"echo {LEADERS} >{step}; ({command}); code=$?; rm -f {step}; exit $code")
 
     def _lost(self) -> InfraError:
+        """One whose disk can grow no more stands still, and is not heard of again."""
+        if is_full(self.state):
+            return no_space(OSError(errno.ENOSPC, "", str(self.state)))
         return InfraError(
             f"vm {self.to.name} was lost while it installed {self.name}; nothing of it is kept",
             hint=f"run it again; its console: {machine.serial_log(self.state)}",
