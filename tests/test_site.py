@@ -84,20 +84,29 @@ def test_any_login_shell(shell: str) -> None:
     assert done.stdout == 'a  !b\n2 \\ 100%\n`x` {y} "z"\n', done.stderr
 
 
+BUILDS = 'GuestDisk(what="vm x", to=to, cpus=1, state=Path(sys.argv[1])).lost("ssh ended")'
+INSTALLS = 'Guest(lab=None, state=Path(sys.argv[1]), to=to, name="install:1").lost()'
+
+
 @pytest.mark.skipif(not can_unshare("root"), reason="no mount namespace to be had")
-def test_a_machine_whose_disks_cannot_grow_is_not_called_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lost", "kind"), [(BUILDS, "LostError"), (INSTALLS, "InfraError")])
+def test_a_machine_whose_disks_cannot_grow_is_not_called_lost(
+    tmp_path: Path, lost: str, kind: str
+) -> None:
     ask = f"""\
+import sys
 from pathlib import Path
 from labtasks.site.guest_disk import GuestDisk
 from labtasks.site.ssh import Remote
+from labtasks.vm.installer import Guest
 to = Remote(name="x", user="x", host="x", port=1, key=Path("x"), known_hosts=Path("x"))
-error = GuestDisk(what="vm x", to=to, cpus=1, state=Path({str(tmp_path)!r})).lost("ssh ended")
+error = {lost}
 print(type(error).__name__, error)
 """
     (tmp_path.parent / "ask.py").write_text(ask)
-    command = f"{sys.executable} {tmp_path.parent / 'ask.py'}"
+    command = f"{sys.executable} {tmp_path.parent / 'ask.py'} {tmp_path}"
     text, _ = behind(tmp_path, f"mount -t tmpfs -o size=2m tmpfs {tmp_path}", command)
-    assert "LostError vm x was lost" in text
+    assert f"{kind} vm x was lost" in text
     setup = f"mount -t tmpfs -o size=64k tmpfs {tmp_path}"
     text, _ = behind(tmp_path, setup, command)
     assert f"InfraError no space left while writing {tmp_path}" in text

@@ -115,7 +115,7 @@ class Guest:
             out.write(f"+ {text}\n")
         ended = supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
         if ended.code == ssh.FAILED or ended.code < 0:
-            raise self._lost()
+            raise self.lost()
         return ended
 
     def attended(self, argv: Sequence[str], prompt: str, *, terminal: bool) -> int:
@@ -123,7 +123,7 @@ class Guest:
         script = self._script(argv, attending(self._environment(), prompt), alone=False)
         code = ssh.attached(self.to, script, terminal=terminal)
         if code == ssh.FAILED:
-            raise self._lost()
+            raise self.lost()
         return code
 
     def _environment(self) -> dict[str, str]:
@@ -135,8 +135,10 @@ class Guest:
         step = f"{_HERE}/step"
         return ssh.shell(f"echo {LEADERS} >{step}; ({command}); code=$?; rm -f {step}; exit $code")
 
-    def _lost(self) -> InfraError:
-        """One whose disk can grow no more stands still, and is not heard of again."""
+    def lost(self) -> InfraError:
+        """The refusal for a machine that is gone. One whose disk can grow no more stands still, and
+        is not heard of again.
+        """
         if is_full(self.state):
             return no_space(OSError(errno.ENOSPC, "", str(self.state)))
         return InfraError(
