@@ -333,7 +333,8 @@ def test_a_kernel_beside_the_image_is_taken(lab: Lab) -> None:
 def test_one_that_cannot_be_reached_is_started_once_more(lab: Lab) -> None:
     """A killed run may leave a guest that hangs behind a monitor that answers."""
     lab.add(TINY.format("ta", "true") + "start = 0.2\n")
-    lab.doit("up:ta", code=1)  # nobody in there speaks ssh; it is left for a person to look at
+    said = lab.doit("up:ta", code=1)  # nobody speaks ssh; it is left for a person to look at
+    assert said.lines("hint: a larger `start` in .vm.ta., .*: `doit console ta`")
     first = lab.pid("ta")
     assert first
     with Store(lab.folder / "cache").visit("ta"):

@@ -229,7 +229,8 @@ def _wait_for_ssh(lab: Lab, vm: Vm, found: Running) -> None:
         time.sleep(0.1)
     raise InfraError(
         f"vm {found.name} cannot be reached over ssh after {vm.start:.0f} s{said}",
-        hint=f"the console is {_console(found.state)}; it is still up: `doit console {found.name}`",
+        hint=f"a larger `start` in [vm.{found.name}], where the host is slow; the console is "
+        f"{_console(found.state)}; it is still up: `doit console {found.name}`",
     )
 
 
