@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -244,3 +245,38 @@ def test_a_store_whose_times_of_change_are_others_is_believed(make_lab, repo):
         if path.is_file() and not path.is_symlink():
             path.chmod(path.stat().st_mode & 0o7777)  # no change, and yet one to its inode
     lab.doit("verify", "kernel:two")  # a clean build looks at every file
+
+
+FOLDERS: tuple[dict[str, str | None], ...] = (
+    {"d/x": "1", "d/e/y": "2", "f": "3"},
+    {"d/x": None, "d/e/y": None, "d": "a file now"},
+    {"d": None, "d/x": "1b", "d/z/q/r": "4"},
+    {"f": None, "f/g/h": "5", "d/x": None, "d/x/y": "6"},
+    {"d/x/y": None, "d/x": "7", "d/z/q/r": None, "d/z": "8"},
+)
+"""One commit after the other: files become folders, and folders files."""
+
+
+@pytest.mark.parametrize("layers", ["overlay", "copy"])
+def test_folders_become_files_and_files_folders(make_lab, repo, layers):
+    lab = make_lab(repo=repo, driver="root" if layers == "overlay" else "copy")
+    listed = "find . ! -type d -exec sha256sum {} + | sort; find . -type d | sort"
+    recipe = 'about = "one list"\n[kernel]\nsteps = ["( LISTED ) > {obj}/k"]\n'
+    (lab.directory / "tiny.toml").write_text(recipe.replace("LISTED", listed.replace("{}", "{{}}")))
+    seen = []
+    for number, step in enumerate(FOLDERS):
+        for path, text in sorted(step.items(), key=lambda item: item[1] is not None):
+            if text is None:
+                repo.git("rm", "-q", path)
+            else:
+                repo.write(path, text)
+        repo.commit(f"{number}", tag=f"v{number}")
+        told = subprocess.run(
+            ["sh", "-c", listed], cwd=repo.path, check=True, capture_output=True, text=True
+        )
+        seen.append([line for line in told.stdout.splitlines() if "./.git" not in line])
+    refs = [f"v{number}" for number in range(len(FOLDERS))]
+    lab.doit(*(f"kernel:{ref}" for ref in refs))
+    for ref, expected in zip(refs, seen, strict=True):
+        top = lab.store.layers / lab.manifest("kernel", ref).stack[0] / "t"
+        assert (top / "k").read_text().splitlines() == expected, ref

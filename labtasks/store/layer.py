@@ -214,7 +214,7 @@ def copy_out(
     for layer in reversed(tuple(stack)):
         for entry in entries(layers, layer):
             target = into / entry.path
-            if entry.type in "wo" or (entry.type in "fl" and os.path.lexists(target)):
+            if entry.type in "wo" or (os.path.lexists(target) and not _both_folders(entry, target)):
                 remove(target)
             if entry.type == "w" and whiteouts:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -228,6 +228,10 @@ def copy_out(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tree_of(layers, layer) / entry.path
                 shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _both_folders(entry: Entry, target: Path) -> bool:
+    return entry.type == "d" and target.is_dir() and not target.is_symlink()
 
 
 def remove(path: Path) -> None:
