@@ -10,7 +10,7 @@ from conftest import doit
 
 from labtasks.bisect import gitlog, journal  # fmt: skip
 from labtasks.bisect.journal import Journal
-from labtasks.bisect.progress import Culprit, Start, Told, state
+from labtasks.bisect.progress import Culprit, Folded, Start, Told, state
 from labtasks.bisect.search import Verdict
 from labtasks.command import bisect_command, bisect_status, by_hand, main, objection  # fmt: skip
 from labtasks.command.tasks import Options, Session
@@ -101,6 +101,21 @@ def test_verdicts_by_hand_say_what_is_next_and_in_the_end_the_culprit(lab):
     assert said.stdout.splitlines()[-2:] == culprit
     status = doit(lab, "bisect", "--status")
     assert (status.returncode, status.stdout.splitlines()[-2:]) == (1, culprit)
+
+
+def test_what_is_next_is_no_commit_that_needs_no_test(lab):
+    found = load(lab)
+    with Journal(found.cache / "bisect" / "journal") as journal:
+        journal.add(ends(lab, vm="test"))
+        journal.add(Told(commit=found.repository.commit("bad~5").id, verdict=Verdict.GOOD))
+        pattern = r"^(\d+) left; next: ([0-9a-f]{40}) "
+        first = re.search(pattern, doit(lab, "bisect", "--status").stdout, re.MULTILINE)
+        assert first
+        journal.add(Folded(commits=(CommitId(first[2]),), reason="nothing that was read"))
+        second = re.search(pattern, doit(lab, "bisect", "--status").stdout, re.MULTILINE)
+    assert second
+    assert second[2] != first[2]
+    assert int(second[1]) == int(first[1]) - 1
 
 
 def test_a_range_is_skipped_as_git_does(lab, tmp_path, capsys):

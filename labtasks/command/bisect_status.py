@@ -5,10 +5,12 @@ Knows a journal's state, and nothing of how it goes on.
 
 from __future__ import annotations
 
+import contextlib
+
 from labtasks.bisect import choice, forecast, gitlog, graph, prospect, search
 from labtasks.bisect.progress import State
 from labtasks.bisect.series import Decider
-from labtasks.ground.error import Code, say
+from labtasks.ground.error import Code, UserError, say
 from labtasks.ground.words import count
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
@@ -53,14 +55,15 @@ def status(lab: Lab, store: Store, found: State) -> int:
 
 
 def say_next(lab: Lab, found: State) -> None:
-    """Say which commit splits best what is left, for those who test by hand; the culprit, where
-    nothing is left. Builds have no say in it: what `doit bisect` takes next may be cheaper.
+    """Say which commit splits best what is left, for those who test by hand, and is none of those
+    that need no test; the culprit, where nothing is left. Builds have no say in it: what `doit
+    bisect` takes next may be cheaper.
     """
     begin, repository = found.begun(), lab.repository
     parents = repository.between(
         begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
     )
-    looked = Decider.of(begin).search(found, graph.graph(parents))
+    looked = _searched(found, parents)
     best = choice.choose(looked)
     if best:
         subject = repository.about([best.commit])[best.commit].subject
@@ -73,6 +76,17 @@ def say_next(lab: Lab, found: State) -> None:
     if len(names) > 1:
         say("skipped commits leave these in question; any of them may be it")
     say("not proved yet: `doit bisect` goes on")
+
+
+def _searched(found: State, parents: graph.Parents) -> search.Search:
+    """The search with the commits folded that the journal says were; with none where verdicts or a
+    proof do not go with that.
+    """
+    decider = Decider.of(found.begun())
+    if found.folded and all(proof.agrees for proof in found.proofs):
+        with contextlib.suppress(UserError):
+            return decider.search(found, graph.graph(parents, found.folded.commits))
+    return decider.search(found, graph.graph(parents))
 
 
 def _say_prospect(store: Store, found: State) -> None:
