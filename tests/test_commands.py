@@ -10,6 +10,7 @@ from typing import get_args, get_type_hints
 import msgspec
 import pytest
 from conftest import ROOT, doit, environment
+from tiny import RECIPE
 
 from labtasks.command import main
 from labtasks.lab import config, recipe
@@ -72,6 +73,17 @@ def test_init_refuses_what_is_not_there(tmp_path, words):
     assert done.returncode == 3
     assert "hint:" in done.stderr
     assert not (tmp_path / "lab").exists()
+
+
+def test_init_finds_a_recipe_beside_a_lab_that_is_still_to_be_made(tmp_path, world):
+    (tmp_path / "own.toml").write_text(RECIPE)
+    words = ("--recipe", "../own.toml", "--repository", world.repo.path)
+    done = labtasks("init", tmp_path / "lab", *words)
+    assert done.returncode == 0, done.stderr
+    assert doit(tmp_path / "lab", "explain", "kernel:HEAD").returncode == 0
+    beside = labtasks("init", tmp_path / "other", "--recipe", "own.toml", *words[2:])
+    assert beside.returncode == 3
+    assert "relative to the lab" in beside.stderr
 
 
 def test_init_takes_the_demo_s_repository_for_the_demo_alone(tmp_path):

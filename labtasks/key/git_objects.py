@@ -60,7 +60,8 @@ class Objects:
         if found.code:
             raise UserError(
                 f"no git repository at {path}",
-                hint="set `repository` in lab.toml to a clone (or `labtasks demo` for the demo)",
+                hint="`repository` in lab.toml, and --repository, are a clone's path, relative to "
+                "the lab (`labtasks demo` makes one of the demo)",
             )
         git_dir, shallow = found.text.split("\n")[:2]
         self.git_dir = Path(git_dir)
