@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks.build import doubt, failure, outset, processor
+from labtasks.build import doubt, failure, leftover, outset, processor
 from labtasks.build.builder import Trees, Workspace
 from labtasks.build.workspace import open_builder
 from labtasks.ground import digest, globs
@@ -24,7 +24,7 @@ from labtasks.key import guest_tools, identity, key, widened
 from labtasks.key.key import Wanted
 from labtasks.lab.lab import Lab
 from labtasks.lab.recipe import Part
-from labtasks.store import layer, reuse, source
+from labtasks.store import layer, source
 from labtasks.store.candidate import Candidate
 from labtasks.store.layer import Entry
 from labtasks.store.manifest import Failure, Manifest
@@ -113,10 +113,9 @@ class Attempt:
         started = time.monotonic()
         space.prepare(log)
         seen = self._steps(space, decision, log, tracer, src)
-        again = reuse.missed(decision.base, seen, in_tree=lab.recipe.in_tree)
-        if again:
-            many = count(len(again), "object")
-            say(f"{want.name}: note: {many} that make did not see as outdated: once more")
+        removed = [*space.trees.remove_obj]
+        while again := self._outdated(space, decision.base, seen, removed):
+            removed += again
             space.remove(again, log)
             seen = self._steps(space, decision, log, tracer, src)
         seconds = time.monotonic() - started
@@ -128,9 +127,7 @@ class Attempt:
             seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
         if decision.base and trace and seen and part.checks_commands == "no":
-            doubt.refuse_new_rules(self.store, space, trace, part, entries)
-            doubt.refuse_unused(decision.base, seen)
-            doubt.refuse_unchecked(self.store, space, decision.base, seen, entries)
+            self._refuse_doubtful(space, decision.base, seen, trace, entries, removed)
         return Built(
             space=space,
             log=log,
@@ -142,6 +139,41 @@ class Attempt:
             files=layer.merged(self.store.layers, space.trees.obj, entries),
             strays=strays,
         )
+
+    def _outdated(
+        self,
+        space: Workspace,
+        base: Candidate | None,
+        seen: Trace | None,
+        removed: Collection[str],
+    ) -> list[str]:
+        """Objects to be removed before make runs once more; none for a second time."""
+        deep = self.lab.recipe.parts[self.want.kind].checks_commands == "no"
+        found = leftover.outdated(self.store, space, base, seen, deep=deep)
+        again = [path for path in found if path not in removed]
+        if again:
+            many = count(len(again), "object")
+            say(f"{self.want.name}: note: {many} that make did not see as outdated: once more")
+        return again
+
+    def _refuse_doubtful(
+        self,
+        space: Workspace,
+        base: Candidate,
+        seen: Trace,
+        trace: Trace,
+        entries: list[Entry],
+        removed: list[str],
+    ) -> None:
+        """What an incremental build left, by all that is known of it. Raises BuildError."""
+        store, part = self.store, self.lab.recipe.parts[self.want.kind]
+        doubt.refuse_new_rules(store, space, trace, part, entries)
+        doubt.refuse_unused(base, seen)
+        doubt.refuse_unchecked(store, space, base, seen, entries)
+        wanted = globs.matcher(part.outputs, part.volatile)
+        came = leftover.outcome(store, space, base, seen, entries, removed, wanted)
+        if came:
+            came.refuse_leftovers(store, space)
 
     def _steps(
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from labtasks.build import processor
 from labtasks.ground import process, supervisor
@@ -91,6 +92,8 @@ class Workspace(ABC):
     jobs: int
     steps: list[Step] = field(default_factory=list)
     idle: dict[int, int] = field(default_factory=processor.idle)
+    near: ClassVar[bool] = True
+    """Whether `shown` gives files with all that is in them."""
     begun: int = field(default_factory=time.time_ns)
 
     def __post_init__(self) -> None:
@@ -226,6 +229,16 @@ def attending(env: Mapping[str, str], prompt: str) -> dict[str, str]:
     """The environment of what a person runs: that of a step, and for a shell its terminal's."""
     kind = os.environ.get("TERM", "dumb")
     return {**env, **({"PS1": prompt, "TERM": kind} if prompt else {})}
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files, or links, are the same but for their times."""
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
+    a, b = one.stat(), other.stat()
+    return (
+        a.st_size == b.st_size and a.st_mode == b.st_mode and one.read_bytes() == other.read_bytes()
+    )
 
 
 def wait_past(newest: float) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks.build.builder import REMOVE, Workspace, aged, wait_past
+from labtasks.build.builder import REMOVE, Workspace, aged, same, wait_past
 from labtasks.ground import namespace, process
 from labtasks.ground.error import InfraError
 from labtasks.ground.namespace import Mount
@@ -129,7 +129,7 @@ class Overlay(Workspace):
             touched += [(path, trees.src) for path in trees.touch_src]
         for path, stack in touched:
             copy, original = upper / path, layer.find(self.layers, stack, path)
-            if original and os.path.lexists(copy) and _same(copy, original):
+            if original and os.path.lexists(copy) and same(copy, original):
                 copy.unlink()
 
     def strays(self) -> list[str]:
@@ -140,12 +140,3 @@ class Overlay(Workspace):
             path for path, info in layer.walk(self.scratch / "src")
             if path not in touched and not stat.S_ISDIR(info.st_mode)
         ]  # fmt: skip
-
-
-def _same(one: Path, other: Path) -> bool:
-    if one.is_symlink() or other.is_symlink():
-        return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
-    a, b = one.stat(), other.stat()
-    return (
-        a.st_size == b.st_size and a.st_mode == b.st_mode and one.read_bytes() == other.read_bytes()
-    )

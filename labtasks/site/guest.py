@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -57,6 +58,8 @@ class Shows(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(slots=True, kw_only=True)
 class Guest(Workspace):
     """Trees of a site, another machine's."""
+
+    near: ClassVar[bool] = False
 
     site: Site
     _before: dict[str, str] = field(default_factory=dict)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 from labtasks.ground.error import printable
 from labtasks.ground.words import count
-from labtasks.store.candidate import Candidate, written
+from labtasks.store.candidate import Candidate
 from labtasks.store.manifest import Manifest
-from labtasks.trace.trace import Job, Trace
 
 _UNKNOWN_RATE = 0.1
 """Seconds per job before anything was measured."""
@@ -90,30 +89,6 @@ def _why(best: Candidate) -> str:
     files = [r.partition("/")[2] for r in seen if "/" in r]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f"of what {name} read, these differ: {printable(', '.join(files[:3]))}{more}"
-
-
-def missed(base: Candidate | None, seen: Trace | None, *, in_tree: bool) -> tuple[str, ...]:
-    """Objects of jobs that read a changed file and yet did not run again: their makefile does not
-    say that they depend on it. The trace knows better.
-    """
-    if base is None or base.trace is None or seen is None:
-        return ()
-    ran, known = set(seen.names), set(base.trace.names)
-    left = [name for name in base.touched or {} if name not in ran]
-    if not left:
-        return ()
-    # a command that leaves an unchanged product alone ran under another name
-    renamed = [_sources(seen.jobs[name]) for name in ran - known]
-    left = [
-        name
-        for name in left
-        if not any(_sources(base.trace.jobs[name]) - base.removed_src <= reads for reads in renamed)
-    ]
-    return written(base.trace, left, in_tree=in_tree)
-
-
-def _sources(job: Job) -> frozenset[str]:
-    return frozenset(path for path in job.reads if path.startswith("src/"))
 
 
 def learned(manifests: Iterable[Manifest]) -> tuple[float, float]:

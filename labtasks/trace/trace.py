@@ -26,9 +26,9 @@ from labtasks.trace import trace_pack
 from labtasks.trace.trace_pack import Rows
 
 Change = tuple[str, str]  # ("A", "M", "D" or "T"; "src/..." or "obj/...")
-Kind = Literal["reads", "absent", "listed", "writes", "rules"]
+Kind = Literal["reads", "absent", "listed", "writes", "rules", "appends"]
 
-KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules")
+KINDS: tuple[Kind, ...] = ("reads", "absent", "listed", "writes", "rules", "appends")
 DRIVER = ""  # the name of the driver's job
 CHECK = "check "  # how the names of checks begin
 REASONS_KEPT = 3
@@ -44,6 +44,7 @@ class Job:
     listed: frozenset[str] = frozenset()  # directories whose entries were asked for
     writes: frozenset[str] = frozenset()  # created, changed, renamed or linked to, removed
     rules: frozenset[str] = frozenset()  # the driver's only: opened, or looked for to be opened
+    appends: frozenset[str] = frozenset()  # those of its writes that it opened at their end
 
     @property
     def looked_at(self) -> frozenset[str]:
@@ -53,7 +54,7 @@ class Job:
 
 def check_name(job: Job) -> str:
     """The name of a command that left nothing: the same for each that looks at the same."""
-    text = "\n".join("\0".join(sorted(getattr(job, kind))) for kind in KINDS)
+    text = "\n".join("\0".join(sorted(getattr(job, kind))) for kind in KINDS[:-1])
     return CHECK + digest.of_bytes(text.encode("utf-8", "surrogateescape"))[:20]
 
 
@@ -112,6 +113,27 @@ class Trace:
             for number, name in enumerate(self._names)
         }
 
+    def some(self, names: Iterable[str]) -> dict[str, Job]:
+        """A few jobs with their sets, at less cost than `jobs`."""
+        wanted = {*names}
+        numbers = {n: name for n, name in enumerate(self._names) if name in wanted}
+        found: dict[int, dict[Kind, list[str]]] = {n: {k: [] for k in KINDS} for n in numbers}
+        if found:
+            for kind in KINDS:
+                for path, row in self._rows[kind].items():
+                    if not found.keys().isdisjoint(row):
+                        for number in found.keys() & row:
+                            found[number][kind].append(path)
+        return {
+            numbers[n]: Job(**{kind: frozenset(paths) for kind, paths in sets.items()})
+            for n, sets in found.items()
+        }
+
+    def makers(self, path: str) -> frozenset[str]:
+        """The jobs that wrote to a file, the driver and checks apart."""
+        names = (self._names[number] for number in self._rows["writes"].get(path, _NONE))
+        return frozenset(n for n in names if n != DRIVER and not n.startswith(CHECK))
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """What the build as a whole read from outside: not what it made itself."""
@@ -131,6 +153,11 @@ class Trace:
     def writes(self) -> frozenset[str]:
         """All it wrote, with what jobs since replaced (see `joined`) had written."""
         return frozenset(self._rows["writes"])
+
+    @cached_property
+    def appends(self) -> frozenset[str]:
+        """What it wrote on at its end."""
+        return frozenset(self._rows["appends"])
 
     @cached_property
     def rules(self) -> frozenset[str]:
@@ -174,7 +201,8 @@ class Trace:
         A job of the newer trace replaces the one of its name; the driver's jobs are united, for
         a make that had little to do read less, and checks stay for that reason, but those that
         ran as part of a larger one. What a replaced job had written stays known as written, as a
-        path no job owns, so that reads of it still count as the build's own.
+        path no job owns, so that reads of it still count as the build's own. What a job that ran
+        again looked at and left alone stays its own.
         """
         larger = [job.looked_at for name, job in newer.jobs.items() if name.startswith(CHECK)]
         within = {
@@ -182,13 +210,32 @@ class Trace:
             for name in self._names
             if name.startswith(CHECK) and any(self.jobs[name].looked_at <= each for each in larger)
         }
-        return self._merged(newer, replaced={*newer._names, *within} - {DRIVER})
+        kept = self._kept(newer)
+        return self._merged(newer, replaced={*newer._names, *within} - {DRIVER}, kept=kept)
+
+    def _kept(self, newer: Trace) -> dict[Kind, dict[str, list[int]]]:
+        """Of jobs that a newer trace has, too: what they had written and have looked at since, and
+        that they had found to be absent before, by their numbers there.
+        """
+        number_of = {name: n for n, name in enumerate(newer._names) if name != DRIVER}
+        again = {n: number_of[name] for n, name in enumerate(self._names) if name in number_of}
+        found: dict[Kind, dict[str, list[int]]] = {"writes": {}, "absent": {}}
+        absent = self._rows["absent"]
+        for path, looked in newer._rows["reads"].items():
+            for number in self._rows["writes"].get(path, _NONE):
+                if number in again and again[number] in looked:
+                    found["writes"].setdefault(path, []).append(again[number])
+                    if number in absent.get(path, _NONE):
+                        found["absent"].setdefault(path, []).append(again[number])
+        return found
 
     def united(self, other: Trace) -> Trace:
         """The trace of a build of which these two are parts: jobs of one name become one."""
-        return self._merged(other, replaced=set())
+        return self._merged(other, replaced=set(), kept={})
 
-    def _merged(self, newer: Trace, replaced: set[str]) -> Trace:
+    def _merged(
+        self, newer: Trace, replaced: set[str], kept: Mapping[Kind, Mapping[str, Sequence[int]]]
+    ) -> Trace:
         stay = [name for name in self._names if name not in replaced]
         names = list(dict.fromkeys((*stay, *newer._names)))
         number_of = {name: number for number, name in enumerate(names)}
@@ -198,10 +245,10 @@ class Trace:
         for kind in KINDS:
             merged: dict[str, Sequence[int]] = {}
             for path, row in self._rows[kind].items():
-                kept = [older[number] for number in row if number in older]
-                if kept or kind == "writes":
-                    merged[path] = kept
-            for path, row in newer._rows[kind].items():
+                stays = [older[number] for number in row if number in older]
+                if stays or kind == "writes":
+                    merged[path] = stays
+            for path, row in (*newer._rows[kind].items(), *kept.get(kind, {}).items()):
                 merged[path] = sorted({*merged.get(path, _NONE), *(moved[n] for n in row)})
             rows[kind] = merged
         problems = dict.fromkeys((*self.problems, *newer.problems))
@@ -272,6 +319,7 @@ class Trace:
         if "rules" not in rows:  # version 1: what only the driver read stands for its rules
             driver = [names.index(DRIVER)] if DRIVER in names else []
             rows["rules"] = {p: row for p, row in rows["reads"].items() if list(row) == driver}
+        rows.setdefault("appends", {})  # nor have all of version 2 these
         return cls._of_rows(names, rows, flag == "in tree", problems)
 
 

@@ -121,6 +121,7 @@ class Calls:
             process.reads.add(path)
             process.rules.add(path)
         elif flags & APPEND and not flags & TRUNC:
+            process.appends.add(path)
             process.writes.setdefault(path, 0)  # a log that many jobs write to names none of them
         else:
             process.writes[path] = self.number

@@ -43,6 +43,7 @@ class Process:
     absent: set[bytes] = field(default_factory=set)
     listed: set[bytes] = field(default_factory=set)
     rules: set[bytes] = field(default_factory=set)  # opened, or looked for to be opened
+    appends: set[bytes] = field(default_factory=set)  # opened to be written on at their end
     writes: dict[bytes, int] = field(default_factory=dict)  # -> line; negative when it removed it
 
     def root(self) -> Process | None:
