@@ -193,4 +193,3 @@ def test_what_a_job_left_alone_stays_its_own() -> None:
     gone = old.joined(Trace({"obj/s": Job(writes=frozenset({"obj/s"}))}))
     assert gone.jobs["obj/s"].writes == {"obj/s"}
     assert gone.makers("obj/x") == frozenset()
-    assert gone.some(["obj/s"]) == {"obj/s": gone.jobs["obj/s"]}

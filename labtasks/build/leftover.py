@@ -181,7 +181,7 @@ def _through_temporaries(
     jobs: dict[str, Job] = {}
     fresh = {*affected}
     while fresh:
-        some = trace.some(n for n in fresh if n != DRIVER and not n.startswith(CHECK))
+        some = {n: trace.jobs[n] for n in fresh if n != DRIVER and not n.startswith(CHECK)}
         jobs |= some
         idle = (job for name, job in some.items() if name not in seen.names)
         gone = {p for job in idle for p in job.writes - seen.writes if _is_object(trace, p)}
@@ -208,7 +208,8 @@ def _rightly_gone(base: Candidate, trace: Trace, seen: Trace, path: str) -> bool
     """Whether an object that was removed is none any more: its job ran, and did not make it; or it
     is called after a source that is gone.
     """
-    for name, job in trace.some(trace.makers(path)).items():
+    for name in trace.makers(path):
+        job = trace.jobs[name]
         stems = (re.escape(PurePath(p).stem) for p in job.reads & base.removed_src)
         called = re.compile(rf"(?<![^\W_])({'|'.join(stems) or '$.'})(?![^\W_])")
         if not called.search(PurePath(path).name) and not any(_runs(base, trace, seen, name, job)):

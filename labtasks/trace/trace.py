@@ -113,22 +113,6 @@ class Trace:
             for number, name in enumerate(self._names)
         }
 
-    def some(self, names: Iterable[str]) -> dict[str, Job]:
-        """A few jobs with their sets, at less cost than `jobs`."""
-        wanted = {*names}
-        numbers = {n: name for n, name in enumerate(self._names) if name in wanted}
-        found: dict[int, dict[Kind, list[str]]] = {n: {k: [] for k in KINDS} for n in numbers}
-        if found:
-            for kind in KINDS:
-                for path, row in self._rows[kind].items():
-                    if not found.keys().isdisjoint(row):
-                        for number in found.keys() & row:
-                            found[number][kind].append(path)
-        return {
-            numbers[n]: Job(**{kind: frozenset(paths) for kind, paths in sets.items()})
-            for n, sets in found.items()
-        }
-
     def makers(self, path: str) -> frozenset[str]:
         """The jobs that wrote to a file, the driver and checks apart."""
         names = (self._names[number] for number in self._rows["writes"].get(path, _NONE))
