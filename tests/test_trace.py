@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -140,13 +141,20 @@ def both(a: Job, b: Job) -> Job:
     )
 
 
+def again(a: Job, b: Job) -> Job:
+    """A job that ran again: what it looked at and left alone stays its own."""
+    kept = a.writes & b.reads
+    return replace(b, writes=b.writes | kept, absent=b.absent | (kept & a.absent))
+
+
 @settings(deadline=None)
 @given(traces, traces)
 def test_joined_and_united_by_definition(old: Trace, new: Trace) -> None:
     common = {n: both(old.jobs[n], new.jobs[n]) for n in old.jobs if n in new.jobs}
     driver = {n: job for n, job in common.items() if n == DRIVER}
     joined, united = old.joined(new), old.united(new)
-    assert joined.jobs == {**old.jobs, **new.jobs, **driver}
+    ran = {n: again(old.jobs[n], new.jobs[n]) for n in common}
+    assert joined.jobs == {**old.jobs, **new.jobs, **ran, **driver}
     assert united.jobs == {**old.jobs, **new.jobs, **common}
     assert joined.writes == united.writes == old.writes | new.writes
 
