@@ -280,3 +280,66 @@ def test_folders_become_files_and_files_folders(make_lab, repo, layers):
     for ref, expected in zip(refs, seen, strict=True):
         top = lab.store.layers / lab.manifest("kernel", ref).stack[0] / "t"
         assert (top / "k").read_text().splitlines() == expected, ref
+
+
+OF_MODULES = """
+about = "a kernel and its modules; make compares commands"
+[kernel]
+steps = ["make -s -j{jobs} O={obj}"]
+outputs = ["kernel", "*.ko"]
+checks_commands = "yes"
+"""
+
+
+def test_a_module_that_the_makefile_no_longer_names(make_lab, repo):
+    """Its source is still there, no makefile lists a folder, and nobody links it: what the base
+    has of it would stay an output.
+    """
+    rules = (
+        "all: $(O)/kernel $(MODULES:%=$(O)/%.ko)\n"
+        "$(O)/kernel: main.c\n\tcc -c -o $@ $<\n"
+        "$(O)/%.ko: %.c\n\tcc -c -o $@ $<\n"
+    )
+    repo.write("Makefile", f"MODULES = a b\n{rules}")
+    for name in ("main", "a", "b"):
+        repo.write(f"{name}.c", f"int {name};\n")
+    repo.commit("two modules", tag="one")
+    repo.write("Makefile", f"MODULES = a\n{rules}")
+    repo.commit("one module", tag="two")
+    said = built_twice(make_lab, repo, OF_MODULES)
+    assert said.rung("kernel", repo.short("two")) == "incremental then clean"
+    assert "the rules differ, and make knows nothing of b.ko" in said.text
+
+
+def test_modules_that_a_generated_list_no_longer_names(make_lab, repo):
+    """As of a configuration: make reads what a command of its own writes."""
+    repo.write(
+        "Makefile",
+        "all: $(O)/kernel modules\n"
+        "$(O)/kernel: main.c\n\tcc -c -o $@ $<\n"
+        "$(O)/auto.mk: config\n\tsed 's/^/MODULES += /' config > $@\n"
+        "-include $(O)/auto.mk\n"
+        "modules: $(MODULES:%=$(O)/%.ko)\n"
+        "$(O)/%.ko: %.c\n\tcc -c -o $@ $<\n",
+    )
+    for name in ("main", "a", "b"):
+        repo.write(f"{name}.c", f"int {name};\n")
+    repo.write("config", "a\nb\n")
+    repo.commit("two modules", tag="one")
+    repo.write("config", "b\n")
+    repo.commit("one module", tag="two")
+    said = built_twice(make_lab, repo, OF_MODULES)
+    assert said.rung("kernel", repo.short("two")) == "incremental then clean"
+
+
+def test_what_is_made_beside_a_target_is_no_leftover(make_lab, repo):
+    """Make looks at the target alone, and the rules have changed elsewhere."""
+    rules = "$(O)/kernel: main.c\n\tcc -c -o $@ $< && nm $@ > $(O)/kernel.map\n"
+    repo.write("Makefile", rules)
+    repo.write("main.c", "int main;\n")
+    repo.commit("a map", tag="one")
+    repo.write("Makefile", f"{rules}clean:\n\trm $(O)/kernel\n")
+    repo.commit("another target", tag="two")
+    recipe = OF_MODULES.replace('"*.ko"', '"kernel.map"')
+    said = built_twice(make_lab, repo, recipe)
+    assert said.rung("kernel", repo.short("two")) == "incremental"

@@ -128,6 +128,8 @@ class Attempt:
         trace = _joined(decision.base, seen)
         if decision.base and trace and seen and part.checks_commands == "no":
             self._refuse_doubtful(space, decision.base, seen, trace, entries, removed)
+        elif decision.base and seen and tracer in ("bpf", "strace"):
+            doubt.refuse_unnamed(self.store, space, decision.base, seen, part, entries)
         return Built(
             space=space,
             log=log,

@@ -4,13 +4,14 @@
     makefiles the build made anew: what the old ones made may be wrong now
     a new file in a folder that make lists, and that nobody looked at
     a check that would see a change, and that did not run again
+    an output that the rules of before made, and that nobody looked at under the new ones
 
 All but the first raise BuildError, which leads to a clean build. Knows nothing of how steps run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from labtasks.build.builder import Trees, Workspace
@@ -22,7 +23,7 @@ from labtasks.store.candidate import Candidate
 from labtasks.store.layer import Entry, LayerId
 from labtasks.store.store import Store
 from labtasks.trace import trace_depend
-from labtasks.trace.trace import CHECK, Job, Trace
+from labtasks.trace.trace import CHECK, DRIVER, Job, Trace
 
 
 def refuse_altered(
@@ -68,20 +69,25 @@ def refuse_new_rules(
     """A makefile that the build itself made came out another one: what older rules made may be
     wrong now. Raises BuildError.
     """
-    rules = {p.partition("/")[2] for p in trace.rules}
     written = {e.path: e for e in entries if e.type == "f"}
-    made = [written[path] for path in written.keys() & rules]
     root = space.places().obj
-    harmless = globs.matcher((*part.depends, *part.volatile))
-    for entry, before in _differing(store, space, made):
-        if harmless(entry.path):
-            continue
+    for entry, before in _new_rules(store, space, trace, part, written):
         old = layer.find(store.layers, space.trees.objects, entry.path) if before else None
         new = space.scratch / "layer" / "t" / entry.path
         if _no_makefile(new) and (old is None or _no_makefile(old)):
             continue
         if not _same_rules(_text(old) if old else "", _text(new), written, root):
             raise BuildError(f"it made new rules for make: {printable(entry.path)}")
+
+
+def _new_rules(
+    store: Store, space: Workspace, trace: Trace, part: Part, written: Mapping[str, Entry]
+) -> Iterator[tuple[Entry, bool]]:
+    """The makefiles that the build itself made otherwise than before, as `_differing` has them."""
+    rules = {p.partition("/")[2] for p in trace.rules}
+    harmless = globs.matcher((*part.depends, *part.volatile))
+    made = [written[path] for path in sorted(written.keys() & rules) if not harmless(path)]
+    return _differing(store, space, made)
 
 
 def _differing(
@@ -131,6 +137,43 @@ def refuse_unused(base: Candidate, seen: Trace) -> None:
     unused = base.added_to_listed - seen.reads - seen.absent
     if unused:
         raise BuildError(f"make lists the folder of a new file: {printable(min(unused))}")
+
+
+def refuse_unnamed(
+    store: Store,
+    space: Workspace,
+    base: Candidate,
+    seen: Trace,
+    part: Part,
+    entries: Collection[Entry],
+) -> None:
+    """Make's rules have changed, and an output of the base was neither made again nor looked at: a
+    makefile may no longer name it, and a clean build would not have it. Raises BuildError.
+
+    For tracers that see make look at a file (`stat`); others would accuse all that is up to date.
+    """
+    trace = base.trace
+    if trace is None:
+        return
+    written = {e.path: e for e in entries if e.type == "f"}
+    changed = {f"src/{p}" for p in base.changed_paths} | {f"obj/{p}" for p in base.changed_obj}
+    generated = _new_rules(store, space, trace, part, written)
+    if changed.isdisjoint(trace.rules) and next(generated, None) is None:
+        return
+    tree = "src" if trace.in_tree else "obj"
+    output, volatile = globs.matcher(part.outputs), globs.matcher(part.volatile)
+    known = seen.reads | seen.writes
+    gone = {entry.path for entry in entries}
+    left = {
+        f"{tree}/{path}"
+        for path, entry in layer.merged(store.layers, space.trees.obj).items()
+        if entry.type == "f" and path not in gone and output(path) and not volatile(path)
+    } - known
+    for name, job in trace.jobs.items() if left else ():
+        lost = job.writes & left
+        if lost and name != DRIVER and job.writes.isdisjoint(known):
+            path = min(lost).partition("/")[2]
+            raise BuildError(f"the rules differ, and make knows nothing of {printable(path)}")
 
 
 def refuse_unchecked(
