@@ -343,3 +343,52 @@ def test_what_is_made_beside_a_target_is_no_leftover(make_lab, repo):
     recipe = OF_MODULES.replace('"*.ko"', '"kernel.map"')
     said = built_twice(make_lab, repo, recipe)
     assert said.rung("kernel", repo.short("two")) == "incremental"
+
+
+@pytest.mark.parametrize("compares", ["no", "yes"])
+def test_a_stamp_that_hides_what_a_make_below_would_see(make_lab, repo, compares):
+    """As where a tree builds others' packages: "done" depends on nothing, so make run once more
+    makes nothing of what was removed.
+    """
+    repo.write(
+        "Makefile",
+        "$(O)/k: $(O)/.done\n\tcp $(O)/a.o $@\n$(O)/.done:\n\t$(MAKE) -f sub.mk\n\ttouch $@\n",
+    )
+    repo.write("sub.mk", "$(O)/a.o: a.c\n\tcc -c -o $@ $<\n")
+    repo.write("a.c", "int one;\n")
+    repo.commit("one", tag="one")
+    repo.write("a.c", "int two;\n")
+    repo.commit("two", tag="two")
+    recipe = RECIPE + f'outputs = ["k"]\nchecks_commands = "{compares}"\n'
+    said = built_twice(make_lab, repo, recipe)
+    assert said.rung("kernel", repo.short("two")) == "incremental then clean"
+
+
+def test_a_part_that_the_makefile_no_longer_names_is_asked_for_once(make_lab, repo):
+    """It read a header that differs; that it is not made again hides nothing, since what was made
+    of it was made without it. Nor is it looked for ever after.
+    """
+    rules = (
+        "$(O)/k: $(OBJS:%=$(O)/%.o) Makefile\n\tld -r -o $@ $(OBJS:%=$(O)/%.o)\n"
+        "$(O)/%.o: %.c h.h\n\tcc -c -o $@ $<\n"
+    )
+    repo.write("h.h", "")
+    for name in "ab":
+        repo.write(f"{name}.c", f'#include "h.h"\nint {name};\n')
+    repo.write("Makefile", f"OBJS = a b\n{rules}")
+    repo.commit("two objects", tag="one")
+    repo.write("Makefile", f"OBJS = a\n{rules}")
+    repo.write("h.h", "int h;\n")
+    repo.commit("one object, another header", tag="two")
+    repo.write("h.h", "int i;\n")
+    repo.commit("a third header", tag="three")
+    recipe = RECIPE + 'outputs = ["k"]\nchecks_commands = "yes"\n'
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(recipe)
+    lab.doit("kernel:one")
+    first, second = lab.doit("kernel:two"), lab.doit("kernel:three")
+    assert first.rung("kernel", repo.short("two")) == "incremental"
+    assert "once more" in first.text
+    assert second.rung("kernel", repo.short("three")) == "incremental"
+    assert "once more" not in second.text
+    lab.doit("verify", "kernel:two", "kernel:three")

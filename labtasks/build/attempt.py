@@ -126,10 +126,9 @@ class Attempt:
         if decision.base is None and seen and seen.count <= 1:
             seen = None  # no job left a record: what was read is not known
         trace = _joined(decision.base, seen)
-        if decision.base and trace and seen and part.checks_commands == "no":
-            self._refuse_doubtful(space, decision.base, seen, trace, entries, removed)
-        elif decision.base and seen and tracer in ("bpf", "strace"):
-            doubt.refuse_unnamed(self.store, space, decision.base, seen, part, entries)
+        if decision.base and trace and seen:
+            built = (seen, trace, entries, removed)
+            self._refuse_doubtful(space, decision.base, *built, watched=tracing.watches(tracer))
         return Built(
             space=space,
             log=log,
@@ -166,16 +165,23 @@ class Attempt:
         trace: Trace,
         entries: list[Entry],
         removed: list[str],
+        *,
+        watched: bool,
     ) -> None:
         """What an incremental build left, by all that is known of it. Raises BuildError."""
         store, part = self.store, self.lab.recipe.parts[self.want.kind]
-        doubt.refuse_new_rules(store, space, trace, part, entries)
-        doubt.refuse_unused(base, seen)
-        doubt.refuse_unchecked(store, space, base, seen, entries)
         wanted = globs.matcher(part.outputs, part.volatile)
         came = leftover.outcome(store, space, base, seen, entries, removed, wanted)
+        if part.checks_commands == "no":
+            doubt.refuse_new_rules(store, space, trace, part, entries)
+            doubt.refuse_unused(base, seen)
+            doubt.refuse_unchecked(store, space, base, seen, entries)
+            if came:
+                came.refuse_leftovers(store, space)
+        elif watched:
+            doubt.refuse_unnamed(store, space, base, seen, part, entries)
         if came:
-            came.refuse_leftovers(store, space)
+            came.refuse_unmade()
 
     def _steps(
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest

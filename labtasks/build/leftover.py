@@ -50,13 +50,13 @@ def outdated(
     if base is None or base.trace is None or seen is None:
         return ()
     trace = base.trace
+    before = _before(store, space, trace)
     if deep and space.near:
-        before = _before(store, space, trace)
         made = (*seen.writes, *(f"{_root(trace)}{p}" for p in space.trees.remove_obj))
         changes = tuple(_changed_now(store, space, trace, seen, before, made))
         found = _left(base, seen, changes, lambda path: _now(space, path) is not None)
     else:
-        found = _left(base, seen, (), lambda _: True)
+        found = _left(base, seen, (), lambda path: path.removeprefix(_root(trace)) in before)
     return written(trace, [one.name for one in found if not one.ran], in_tree=trace.in_tree)
 
 
@@ -78,10 +78,8 @@ class Outcome:
 
     def refuse_leftovers(self, store: Store, space: Workspace) -> None:
         """A file that a clean build would not leave so. Raises BuildError."""
-        root = _root(self.trace)
-        changes = [(status, f"{root}{path}") for status, path in _changed(self.before, self.new)]
+        root, changes = _root(self.trace), self._changes()
         self._refuse_left(changes)
-        self._refuse_unmade(changes)
         for status, path in changes:
             if status != "D" and self._counts(path):
                 self._refuse_partly(path)
@@ -101,13 +99,18 @@ class Outcome:
             why = printable(one.why.partition("/")[2])
             raise BuildError(f"{printable(one.paths[0])} {said} what reads {why}")
 
-    def _refuse_unmade(self, changes: Sequence[Change]) -> None:
-        gone = {path for status, path in changes if status == "D"}
+    def refuse_unmade(self) -> None:
+        """An object that was removed for make to make it, and that is needed. Raises BuildError."""
+        gone = {path for status, path in self._changes() if status == "D"}
         were = (path for path in self.removed if path in self.before)
         for path in sorted(f"{_root(self.trace)}{path}" for path in were):
-            unmade = not self._there(path, gone) and self._counts(path)
+            unmade = not self._there(path, gone) and self._needed(path)
             if unmade and not _rightly_gone(self.base, self.trace, self.seen, path):
                 raise BuildError(f"{printable(path)} was removed, and make did not make it")
+
+    def _changes(self) -> list[Change]:
+        root = _root(self.trace)
+        return [(status, f"{root}{path}") for status, path in _changed(self.before, self.new)]
 
     def _refuse_partly(self, path: str) -> None:
         makers, ran = self.trace.makers(path), frozenset(self.seen.names)
@@ -120,8 +123,16 @@ class Outcome:
         return entry is not None and entry.type in "fl" and path not in gone
 
     def _counts(self, path: str) -> bool:
-        readers = self.trace.touched([("M", path)]).keys() - {DRIVER}
-        return self.wanted(path.removeprefix(_root(self.trace))) or bool(readers)
+        return self.wanted(path.removeprefix(_root(self.trace))) or bool(self._readers(path))
+
+    def _needed(self, path: str) -> bool:
+        """Whether it is an output, or something that read it still does, or stands as it was."""
+        jobs = self.seen.jobs
+        still = (name not in jobs or path in jobs[name].reads for name in self._readers(path))
+        return self.wanted(path.removeprefix(_root(self.trace))) or any(still)
+
+    def _readers(self, path: str) -> Collection[str]:
+        return self.trace.touched([("M", path)]).keys() - {DRIVER}
 
 
 def outcome(

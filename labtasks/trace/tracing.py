@@ -110,6 +110,11 @@ def collect(
     return None
 
 
+def watches(tracer: str) -> bool:
+    """Whether a tracer sees every look at a file, make's own (`stat`) among them."""
+    return tracer in _WATCHERS
+
+
 def _watched(tracer: str, space: Workspace, links: Mapping[str, str]) -> Trace | None:
     """What the steps did, by the logs of a tracer that watched them."""
     src, obj = space.places().src, space.places().obj
