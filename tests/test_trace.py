@@ -219,3 +219,17 @@ def test_a_large_trace_is_quick_to_ask() -> None:
     touched = trace.touched(("M", f"src/sys/{i}.h") for i in range(100))
     assert time.process_time() - start < 0.1
     assert touched
+
+
+def test_a_job_that_leaves_less_keeps_its_name() -> None:
+    """As newvers.sh does, which counts the links in one file and leaves the other one as it was."""
+    made = Job(reads=frozenset({"src/newvers.sh"}), writes=frozenset({"obj/vers.c", "obj/version"}))
+    old = Trace({"obj/vers.c": made, "obj/a.o": Job(writes=frozenset({"obj/a.o"}))})
+    less = Job(reads=made.reads | {"obj/vers.c"}, writes=frozenset({"obj/version"}))
+    other = Job(reads=frozenset({"src/b"}), writes=frozenset({"obj/a.o", "obj/b"}))
+    named = Trace({"obj/version": less, "obj/b": other}).named_as(old)
+    assert [*named.names] == ["obj/vers.c", "obj/b"]  # the other one leaves more
+    assert named.jobs["obj/vers.c"] == less
+    assert [*old.joined(named).names] == ["obj/a.o", "obj/vers.c", "obj/b"]
+    stranger = Trace({"obj/version": Job(writes=less.writes)}).named_as(old)
+    assert [*stranger.names] == ["obj/version"]  # it knows nothing of newvers.sh

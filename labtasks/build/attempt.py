@@ -194,6 +194,8 @@ class Attempt:
         with self._looked_over(space.trees) if install else contextlib.nullcontext():
             ended = space.run(part.steps, log, tracer=tracer, echo=self.echo, alone=alone)
         seen = self._seen(space, tracer, src)
+        if seen and decision.base and decision.base.trace:
+            seen = seen.named_as(decision.base.trace)
         if ended.code:
             self._failed(space, decision, log, ended.code, seen)
         return seen

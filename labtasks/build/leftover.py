@@ -204,16 +204,15 @@ def _through_temporaries(
 
 def _runs(base: Candidate, trace: Trace, seen: Trace, name: str, job: Job) -> Iterator[Job]:
     """The job as it ran again, or those that may be it under another name, which a command has that
-    leaves other files this time, or none. A name of before is another job's, unless that made a
-    file of this one's.
+    leaves other files this time, or none.
     """
     if name in seen.jobs:
         yield seen.jobs[name]
         return
-    sources, known = _sources(job) - base.removed_src, {*trace.names}
-    for other, run in seen.jobs.items():
-        if sources <= run.reads and (other not in known or run.writes & job.writes):
-            yield run
+    sources = _sources(job) - base.removed_src
+    for other in {*seen.names} - {*trace.names}:
+        if sources <= seen.jobs[other].reads:
+            yield seen.jobs[other]
 
 
 def _rightly_gone(base: Candidate, trace: Trace, seen: Trace, path: str) -> bool:

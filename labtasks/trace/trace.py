@@ -184,6 +184,24 @@ class Trace:
         writes = self._rows["writes"]
         return frozenset(p for p in self._rows[kind] if not (p in writes and p.startswith(own)))
 
+    def named_as(self, older: Trace) -> Trace:
+        """The same, with the names that commands had in an older trace: one that finds some of what
+        it makes to be as it should leaves less than it did, and would be called after that.
+        """
+        names, known = list(self._names), {*older._names}
+        for number, name in enumerate(self._names):
+            if name in known or name == DRIVER or name.startswith(CHECK):
+                continue
+            job = self.jobs[name]
+            makers = {maker for path in job.writes for maker in older.makers(path)}
+            for was in sorted(makers.difference(names)):
+                before = older.jobs[was]
+                sources = {path for path in before.reads if path.startswith("src/")}
+                if job.writes <= before.writes and sources <= job.looked_at:
+                    names[number] = was
+                    break
+        return Trace._of_rows(names, self._rows, self.in_tree, self.problems)
+
     def joined(self, newer: Trace) -> Trace:
         """The trace brought up to date by that of an incremental build on top of it.
 
