@@ -28,6 +28,9 @@ from labtasks.store.manifest import Manifest
 from labtasks.store.store import Store
 from labtasks.vm import hotplug, vm
 
+pytestmark = pytest.mark.timeout(3600)
+"""A busy host takes ten minutes for what an idle one does in two."""
+
 MACHINE = """
 [vm.build]
 image = "{0}.img"
@@ -73,7 +76,7 @@ def remote(disk: Path, make_lab: Callable[..., Lab]) -> Iterator[Lab]:
 def doit(lab: Path, *words: str, code: int | None = 0) -> Said:
     done = subprocess.run(
         [sys.executable, "-m", "doit", *words],
-        cwd=lab, env=environment(), capture_output=True, text=True, check=False, timeout=400,
+        cwd=lab, env=environment(), capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     said = Said(done.returncode, done.stdout + done.stderr)
     assert code in (None, said.code), said.text
@@ -111,13 +114,13 @@ def test_debian(debian: Path) -> None:
 def test_builds(remote: Lab, world: World) -> None:
     """What is built in the guest is what plain make builds, on whatever rung."""
     assert "hint: doit up:build" in remote.doit("build:base", code=3).text
-    remote.doit("up:build", timeout=400)
+    remote.doit("up:build", timeout=900)
     for commit, rungs in {
         "base": ("clean", "clean"),
         "kernel-c": ("trace", "incremental"),
         "source-gone": ("trace", "incremental"),
     }.items():
-        said = remote.doit(f"build:{commit}", timeout=400)
+        said = remote.doit(f"build:{commit}", timeout=900)
         short = remote.repo.short(commit)
         assert (said.rung("world", short), said.rung("kernel", short)) == rungs, said.text
         assert remote.content("kernel", commit) == world.oracle("kernel", commit)
@@ -131,24 +134,24 @@ def test_builds(remote: Lab, world: World) -> None:
     remote.recipe(
         ("make -j{jobs} -f sys/Makefile", "head -c1 /dev/zero >/dev/full; make -f sys/Makefile")
     )
-    full = remote.doit("kernel:base", code=1, timeout=400).text
+    full = remote.doit("kernel:base", code=1, timeout=900).text
     assert "no space left in vm:build" in full
     assert "hint: more room there; in a VM, /tmp is its memory" in full
 
 
 def _shown_in_a_shell(remote: Lab) -> None:
     """A failure prints what fails again there; objects are shown, and what is written goes."""
-    failed = remote.doit("kernel:broken", code=1, timeout=400)
+    failed = remote.doit("kernel:broken", code=1, timeout=900)
     (line,) = failed.lines("^  again: ")
     words = line.partition("doit ")[2].split()
-    said = remote.doit(*words, code=2, timeout=400).text
+    said = remote.doit(*words, code=2, timeout=900).text
     (told,) = re.findall(r"^kernel:\w+: step 1 of 1: status 2: (.*)$", said, re.MULTILINE)
     assert told in failed.text
     text = "pwd; ls /mnt/obj/kernel/kernel /mnt/obj/world/tool; touch /mnt/obj/mine; exit 5"
-    said = remote.doit("shell", "kernel:base", text, code=5, timeout=400).text
+    said = remote.doit("shell", "kernel:base", text, code=5, timeout=900).text
     assert said.split()[-3:] == ["/mnt/src", "/mnt/obj/kernel/kernel", "/mnt/obj/world/tool"]
     text = "test ! -e /mnt/obj/mine"
-    remote.doit("shell", "kernel:base", text, timeout=400)
+    remote.doit("shell", "kernel:base", text, timeout=900)
     assert "/mnt" not in doit(remote.directory, "ssh", "build", "mount").text
 
 
@@ -156,7 +159,7 @@ def test_kills(remote: Lab, world: World) -> None:
     """doit is killed: the next build has nothing of its remains. The machine is killed: the same
     doit starts it again and builds once more.
     """
-    remote.doit("up:build", timeout=400)
+    remote.doit("up:build", timeout=900)
     log = remote.directory / "cache" / "logs"
 
     def compiles() -> bool:
@@ -174,7 +177,7 @@ def test_kills(remote: Lab, world: World) -> None:
         pid = vm._pid(remote.directory / "cache" / "vm" / "build")
         assert pid
         os.kill(pid, signal.SIGKILL)
-        said, _ = build.communicate(timeout=400)
+        said, _ = build.communicate(timeout=900)
     assert build.returncode == 0, said
     assert "was lost in mid-build (ssh ended); it is tried once more" in said
     assert said.count("vm build: started") == 1
@@ -362,7 +365,6 @@ base = "../root.img"
 @pytest.mark.skipif(
     not os.environ.get("LABTASKS_LONG"), reason="LABTASKS_LONG is not set: ten minutes, emulated"
 )
-@pytest.mark.timeout(3600)
 def test_eitri_and_brokkr(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The article's day: builds in a machine, one of them broken, and who is told; an installation
     from the first's obj fs, through another machine, while the next is being built.
