@@ -85,7 +85,7 @@ def test_any_login_shell(shell: str) -> None:
 
 
 BUILDS = 'GuestDisk(what="vm x", to=to, cpus=1, state=Path(sys.argv[1])).lost("ssh ended")'
-INSTALLS = 'Guest(lab=None, state=Path(sys.argv[1]), to=to, name="install:1").lost()'
+INSTALLS = 'explained(InfraError("vm x was lost"), Path(sys.argv[1]))'
 
 
 @pytest.mark.skipif(not can_unshare("root"), reason="no mount namespace to be had")
@@ -98,7 +98,8 @@ import sys
 from pathlib import Path
 from labtasks.site.guest_disk import GuestDisk
 from labtasks.site.ssh import Remote
-from labtasks.vm.installer import Guest
+from labtasks.ground.error import InfraError
+from labtasks.vm.installer import explained
 to = Remote(name="x", user="x", host="x", port=1, key=Path("x"), known_hosts=Path("x"))
 error = {lost}
 print(type(error).__name__, error)

@@ -115,7 +115,7 @@ class Guest:
             out.write(f"+ {text}\n")
         ended = supervisor.run(argv, log=log, env={"PATH": process.PATH}, echo=echo)
         if ended.code == ssh.FAILED or ended.code < 0:
-            raise self.lost()
+            raise self._lost()
         return ended
 
     def attended(self, argv: Sequence[str], prompt: str, *, terminal: bool) -> int:
@@ -123,7 +123,7 @@ class Guest:
         script = self._script(argv, attending(self._environment(), prompt), alone=False)
         code = ssh.attached(self.to, script, terminal=terminal)
         if code == ssh.FAILED:
-            raise self.lost()
+            raise self._lost()
         return code
 
     def _environment(self) -> dict[str, str]:
@@ -135,12 +135,7 @@ class Guest:
         step = f"{_HERE}/step"
         return ssh.shell(f"echo {LEADERS} >{step}; ({command}); code=$?; rm -f {step}; exit $code")
 
-    def lost(self) -> InfraError:
-        """The refusal for a machine that is gone. One whose disk can grow no more stands still, and
-        is not heard of again.
-        """
-        if is_full(self.state):
-            return no_space(OSError(errno.ENOSPC, "", str(self.state)))
+    def _lost(self) -> InfraError:
         return InfraError(
             f"vm {self.to.name} was lost while it installed {self.name}; nothing of it is kept",
             hint=f"run it again; its console: {machine.serial_log(self.state)}",
@@ -173,4 +168,14 @@ def held(lab: Lab, store: Store, name: str) -> Iterator[Guest]:
         return Guest(lab=lab, state=found.state, to=to, name=name)
 
     with store.machine(where, name), hotplug.lent(lab, where, guest) as found:
-        yield found
+        try:
+            yield found
+        except InfraError as error:
+            raise explained(error, found.state) from None
+
+
+def explained(error: InfraError, state: Path) -> InfraError:
+    """What a machine's failure comes from: one whose disks can grow no more stands still, and
+    whatever is asked of it fails in its own way.
+    """
+    return no_space(OSError(errno.ENOSPC, "", str(state))) if is_full(state) else error
