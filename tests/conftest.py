@@ -71,7 +71,7 @@ def doit(where: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
     """Run doit in a lab, with these variables besides."""
     return subprocess.run(
         [sys.executable, "-m", "doit", *words], cwd=where, env=environment(**more), check=False,
-        capture_output=True, text=True, timeout=600,
+        capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
 
 
