@@ -326,14 +326,14 @@ def _a_step_fails(lab: Path) -> None:
     """What is printed then is typed as it stands, and fails in the same way."""
     text = (SHIPPED / "demo.toml").read_text()
     assert "rm -rf {out}/tree/boot" in text
-    (lab / "my.toml").write_text(text.replace("rm -rf {out}/tree/boot", "error: no {sha}; exit 3"))
+    (lab / "my.toml").write_text(text.replace("rm -rf {out}/tree/boot", "ls /nowhere; exit 3"))
     settings = (lab / "lab.toml").read_text()
     (lab / "lab.toml").write_text(settings.replace('recipe = "demo"', 'recipe = "my.toml"'))
     said = doit(lab, "install:HEAD:ta", code=1)
-    assert re.search(r"install:\w+ is not installed: sh: .*error:: not found", said.text), said.text
+    assert re.search(r"install:\w+ is not installed: exit status 3$", said.text, re.MULTILINE)
     (line,) = said.lines("^  again: ")
     again = doit(lab, *line.partition("doit ")[2].split(), code=3)
-    assert again.lines(r"^install:\w+: step 1 of 1: status 3: sh: .*error:: not found"), again.text
+    assert again.lines(r"^install:\w+: step 1 of 1: status 3$"), again.text
     (lab / "lab.toml").write_text(settings)
 
 
