@@ -96,7 +96,7 @@ def _linux(lab: Lab) -> Iterator[Finding]:
     yield Finding(
         what="bpf",
         well=found.works,
-        said=f"not used for a day: {doubt}" if found.works and doubt else found.said,
+        said=f"not used for an hour: {doubt}" if found.works and doubt else found.said,
         remedy=found.remedy,
         needed=False,
     )

@@ -40,7 +40,7 @@ _LENGTH = Struct("<I")
 _PATIENCE = 1.0
 """Seconds given to a record that a processor has begun and not finished."""
 
-_DOUBTFUL = 24 * 3600.0
+_DOUBTFUL = 3600.0
 """Seconds for which a build that was not seen whole speaks against this tracer."""
 
 
@@ -82,7 +82,7 @@ def distrusted() -> str:
 
 
 def distrust(why: str) -> None:
-    """Remember for a day that a build was not seen whole."""
+    """Remember for an hour that a build was not seen whole."""
     memory.remember("bpf-unseen.json", {"why": why, "when": time.time()})
 
 
@@ -160,7 +160,7 @@ class Recorder:
 @contextmanager
 def recording() -> Iterator[Recorder]:
     """A recorder, gone afterwards. Raises InfraError where there can be none; one that was proved
-    and fails now is not asked again for a day.
+    and fails now is not asked again for an hour.
     """
     found = standing()
     if not found.works:

@@ -132,7 +132,7 @@ def _watched(tracer: str, space: Workspace, links: Mapping[str, str]) -> Trace |
     unseen = [p for step in steps for p in step.problems if p.startswith(trace_bpf.UNTRUE)]
     if unseen:
         recorder.distrust(unseen[0])
-        say(f"note: {unseen[0]}: this trace proves nothing, and strace will watch for a day")
+        say(f"note: {unseen[0]}: this trace proves nothing, and strace will watch for an hour")
     return reduce(Trace.united, steps) if steps else None
 
 
