@@ -392,3 +392,17 @@ def test_a_part_that_the_makefile_no_longer_names_is_asked_for_once(make_lab, re
     assert second.rung("kernel", repo.short("three")) == "incremental"
     assert "once more" not in second.text
     lab.doit("verify", "kernel:two", "kernel:three")
+
+
+def test_a_make_that_the_tree_made_for_itself(make_lab, repo):
+    """Under a name of its own, as build.sh does: its commands are jobs like any other make's."""
+    repo.write("Makefile", "all: $(O)/a.o $(O)/b.o\n$(O)/%.o: %.c\n\tcc -c -o $@ $<\n")
+    for name in "ab":
+        repo.write(f"{name}.c", f"int {name};\n")
+    repo.commit("one", tag="one")
+    repo.write("a.c", "int a = 2;\n")
+    repo.commit("two", tag="two")
+    recipe = RECIPE.replace("make -j{jobs}", "cp $(command -v make) {obj}/nbmake; {obj}/nbmake -s")
+    said = built_twice(make_lab, repo, recipe + 'outputs = ["*.o"]\n')
+    assert said.rung("kernel", repo.short("two")) == "incremental"
+    assert "about 2 of 3 jobs" in said.text  # cp is the other one

@@ -11,6 +11,7 @@ _DRIVERS, with all its descendants.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -18,7 +19,8 @@ from labtasks.trace.trace import Trace
 from labtasks.trace.trace_jobs import Process, jobs_of
 from labtasks.trace.trace_trees import Trees
 
-_DRIVERS = frozenset({b"make", b"gmake", b"bmake", b"fmake", b"pmake", b"ninja", b"samu"})
+_DRIVERS = re.compile(rb"(nb)?[bdfgps]?make|ninja|samu")
+"""Programs that run the commands of a build, by name; nb is what a tree calls a make of its own."""
 
 GONE = frozenset({-2, -20})
 """Results that say that nothing is there: ENOENT, ENOTDIR."""
@@ -160,7 +162,7 @@ class Calls:
         if result == 0:
             process.ran = True
             process.began = self.number
-            process.driver = path.rpartition(b"/")[2] in _DRIVERS
+            process.driver = bool(_DRIVERS.fullmatch(path.rpartition(b"/")[2]))
             self._interpreted(process, path)
 
     def _interpreted(self, process: Process, path: bytes) -> None:
