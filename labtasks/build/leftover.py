@@ -172,7 +172,7 @@ def _left(
     jobs = _through_temporaries(trace, seen, affected, there)
     differ = frozenset(
         (*(f"src/{p}" for p in base.changed_src), *(f"obj/{p}" for p in base.changed_obj))
-    ) | {path for status, path in changes if status != "D"}
+    )
     for name, job in jobs.items():
         old = [p for p in sorted(job.writes - seen.writes) if _is_object(trace, p) and there(p)]
         if not old:
@@ -230,8 +230,8 @@ def _rightly_gone(base: Candidate, trace: Trace, seen: Trace, path: str) -> bool
 
 def _keeps(run: Job, job: Job, differ: frozenset[str], path: str) -> bool:
     """Whether a job that ran again has found a file to be what it would make of it. So it is if it
-    has looked at all that differs, and at the file, as it did before it made that at first
-    (`cmp -s new old || cp new old`).
+    has looked at all that differs of its sources, and at the file, as it did before it made that at
+    first (`cmp -s new old || cp new old`, `install -C`).
     """
     looked = run.looked_at | run.writes
     return path in run.looked_at and path in job.absent and (job.reads & differ) <= looked
