@@ -1,4 +1,12 @@
-from labtasks.vm.qemu import Drive, Forward, Machine, argv
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from labtasks.ground.process import PACKAGES
+from labtasks.vm.qemu import ARCHES, Drive, Forward, Machine, argv
 
 
 def test_a_kernel_loaded_by_qemu_itself():
@@ -28,6 +36,21 @@ def test_accelerated_guests_get_the_hosts_processor():
     assert words[0] == "qemu-system-aarch64"
     assert words[words.index("-cpu") + 1] == "host"
     assert "if=pflash,format=raw,readonly=on,file=/edk2.fd" in words
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_architecture_has_its_emulator(arch):
+    """QEMU itself knows the machine and the processor; where it is missing its package is told."""
+    words = argv(Machine(arch=arch, arguments=("-S",)))
+    assert words[0] in PACKAGES
+    if not shutil.which(words[0]):
+        pytest.skip(f"{words[0]} is missing")
+    monitor = ["-serial", "none", "-monitor", "stdio"]
+    plain = [word for word in words if word not in ("-serial", "stdio")]
+    done = subprocess.run(
+        [*plain, *monitor], input="quit\n", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_machine_with_one_serial_port_gets_more_on_cards():

@@ -51,9 +51,11 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         System,
         Meta(description="What runs in one that builds or installs: Linux or FreeBSD."),
     ] = "Linux"
-    arch: Annotated[Arch, Meta(description="Its processor: amd64 or aarch64.")] = "amd64"
+    arch: Annotated[
+        Arch, Meta(description="Its processor: amd64, i386, aarch64, armv7 or riscv64.")
+    ] = "amd64"
     type: Annotated[
-        str, Meta(description="QEMU's machine type; empty for pc (amd64) and virt (aarch64).")
+        str, Meta(description="QEMU's machine type; empty for pc (amd64, i386) or virt.")
     ] = ""
     accel: Annotated[
         Literal["auto", "kvm", "hvf", "tcg"],

@@ -11,13 +11,20 @@ from typing import Literal, get_args
 
 from labtasks.ground.error import UserError
 
-Arch = Literal["amd64", "aarch64"]
+Arch = Literal["amd64", "i386", "aarch64", "armv7", "riscv64"]
 ARCHES: tuple[Arch, ...] = get_args(Arch)
 
-_BINARY = {"amd64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
+_BINARY = {
+    "amd64": "qemu-system-x86_64", "i386": "qemu-system-i386",
+    "aarch64": "qemu-system-aarch64", "armv7": "qemu-system-arm",
+    "riscv64": "qemu-system-riscv64",
+}  # fmt: skip
 
-_TYPE = {"amd64": "pc", "aarch64": "virt"}
+_TYPE = {"amd64": "pc", "i386": "pc", "aarch64": "virt", "armv7": "virt", "riscv64": "virt"}
 """The machine model where nobody chose one."""
+
+_CPU = {"riscv64": "rv64"}
+"""The emulated processor where it is not "max": QEMU 7 has no such for every architecture."""
 
 
 _PORTS = {"pc": 4, "virt": 1}
@@ -96,7 +103,8 @@ def binary(arch: Arch) -> str:
 
 def argv(machine: Machine) -> list[str]:
     """The command line of a machine."""
-    cpu = "host" if machine.accel in ("kvm", "hvf") else "max"  # what the processor really has
+    emulated = _CPU.get(machine.arch, "max")
+    cpu = "host" if machine.accel in ("kvm", "hvf") else emulated  # what the processor really has
     words = [
         binary(machine.arch), "-nodefaults", "-no-user-config", "-display", "none",
         "-machine", machine.type or _TYPE[machine.arch], "-accel", machine.accel, "-cpu", cpu,

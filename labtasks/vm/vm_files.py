@@ -109,16 +109,17 @@ def firmware(vm: Vm, lab: Lab) -> str:
     """The UEFI image to start with; "" for none. Raises UserError when there is none here."""
     if vm.firmware not in ("", "uefi"):
         return str((lab.directory / Path(vm.firmware).expanduser()).absolute())
-    if vm.firmware == "" and (vm.arch == "amd64" or vm.kernel):
+    if vm.firmware == "" and (vm.arch != "aarch64" or vm.kernel):
         return ""
     binary = Path(process.which(qemu.binary(vm.arch)))
     shares = (binary.parent.parent / "share", binary.resolve().parent.parent / "share")
     for share in (*shares, Path("/usr/share")):
-        for name in _UEFI[vm.arch]:
+        for name in _UEFI.get(vm.arch, ()):
             if (share / name).exists():
                 return str(share / name)
-    package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}[vm.arch]
-    raise UserError("no UEFI image is installed", hint=f"on Debian: apt-get install {package}")
+    package = {"amd64": "ovmf", "aarch64": "qemu-efi-aarch64"}.get(vm.arch)
+    hint = f"on Debian: apt-get install {package}" if package else "name its file in `firmware`"
+    raise UserError("no UEFI image is installed", hint=hint)
 
 
 def known_hosts(state: Path) -> Path:
