@@ -81,6 +81,11 @@ CASES: dict[str, tuple[str, dict[str, str | None], dict[str, str | None], str]] 
          "$(O)/d/%: d/%\n\tmkdir -p $(O)/d; cp $< $@\n"),
         {"d/a": "1", "d/b": "2"}, {"d/b": None}, MENDED,
     ),
+    "a folder that a job of a source that is gone made first": (
+        ("S = $(wildcard d/*)\n$(O)/idx: $(S:%=$(O)/%)\n\tls $(O)/d > $@\n"
+         "$(O)/d/%: d/%\n\tmkdir -p $(O)/d; cp $< $@\n$(O)/d/a: $(filter %/b,$(S:%=$(O)/%))\n"),
+        {"d/a": "1", "d/b": "2"}, {"d/b": None}, MENDED,
+    ),
     "a new file that reads the same": (
         ("OBJ = $(patsubst %.c,$(O)/%.o,$(wildcard *.c))\nall: $(O)/gen $(OBJ)\n"
          "$(O)/gen: gen.sh\n\tsort h.h > $@\n$(O)/%.o: %.c\n\tcc -c -o $@ $<\n"),

@@ -102,7 +102,7 @@ class Outcome:
     def refuse_unmade(self) -> None:
         """An object that was removed for make to make it, and that is needed. Raises BuildError."""
         gone = {path for status, path in self._changes() if status == "D"}
-        were = (path for path in self.removed if path in self.before)
+        were = (p for p in self.removed if p in self.before and self.before[p].type in "fl")
         for path in sorted(f"{_root(self.trace)}{path}" for path in were):
             unmade = not self._there(path, gone) and self._needed(path)
             if unmade and not _rightly_gone(self.base, self.trace, self.seen, path):
