@@ -150,11 +150,6 @@ class Trace:
         """
         return frozenset(self._rows["rules"])
 
-    def having(self, kind: Kind, paths: Iterable[str]) -> frozenset[str]:
-        """The jobs that read (wrote, ...) one of some paths."""
-        rows = self._rows[kind]
-        return frozenset(self._names[n] for path in paths for n in rows.get(path, _NONE))
-
     def downstream(self, names: Iterable[str]) -> frozenset[str]:
         """These jobs and all that used what they made, and so on; the driver and checks apart."""
         number_of = {name: number for number, name in enumerate(self._names)}
