@@ -25,7 +25,7 @@ from labtasks.bisect.probe import Finding
 from labtasks.bisect.progress import Proof, Start, Told
 from labtasks.bisect.search import Verdict
 from labtasks.bisect.series import Decider
-from labtasks.command import main
+from labtasks.command import bisect_status, main, objection
 from labtasks.ground import words
 from labtasks.ground.error import InfraError, UserError
 from labtasks.key.git import Commit
@@ -141,6 +141,29 @@ def test_an_end_that_is_not_what_was_said_is_refused(make):
     hunt, _, _ = make(lambda _number, _world: Outcome.BAD)
     with pytest.raises(UserError, match="is not good"):
         hunt.run()
+
+
+def test_a_refused_end_shows_in_the_status_and_another_search_may_begin(make, capsys):
+    hunt, _, ids = make(lambda _number, _world: Outcome.GOOD)
+    with pytest.raises(UserError, match="is not bad"):
+        hunt.run()
+    capsys.readouterr()
+    assert bisect_status.status(hunt.lab, hunt.store, hunt.state) == 1
+    said = capsys.readouterr().out
+    assert f"{ids[-1][:12]} is not bad: the test must tell both ends apart" in said
+    assert "left" not in said
+    objection.to_another(hunt.state)
+
+
+@pytest.mark.parametrize(("recipe", "asked"), [("freebsd", 3), ("alone", 2)])
+def test_a_bad_end_that_is_not_bad_is_tried_on_another_world_if_there_is_one(make, recipe, asked):
+    hunt, table, _ = make(lambda _number, _world: Outcome.GOOD, pinned=True)
+    if recipe == "alone":
+        del hunt.lab.recipe.parts["world"]
+    with pytest.raises(UserError, match="is not bad"):
+        hunt.run()
+    assert len(table.asked) == asked
+    assert hunt.state.told[-1].passes == 1  # what ran on the other world counts alone
 
 
 def test_an_end_that_does_not_build_is_refused_with_the_way_to_its_log(make):

@@ -116,8 +116,12 @@ class Case:
         self.view.expect(time_left)
         return time_left
 
-    def test(self, commit: Commit, *, why: str, search: Search | None = None) -> Verdict:
-        """Test a commit until it is decided, and write that down."""
+    def test(
+        self, commit: Commit, *, why: str, search: Search | None = None, afresh: bool = False
+    ) -> Verdict:
+        """Test a commit until it is decided, and write that down. `afresh`: its runs so far were of
+        something else.
+        """
         say(f"{commit.short} {commit.subject}")
         say(f"  {why}")
         if search:
@@ -125,7 +129,8 @@ class Case:
         else:
             self.view.turn(commit, why, "")
         run = partial(self._probed, commit)
-        before = next((t for t in self.state.told if t.commit == commit.id), None)
+        told = () if afresh else self.state.told
+        before = next((t for t in told if t.commit == commit.id), None)
         found, verdict, series = self.decider.decide(
             run,
             bad_end=commit.id == self.begin.bad,

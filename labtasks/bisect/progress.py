@@ -131,6 +131,14 @@ class State:
             raise UserError("no bisect has begun", hint="`doit bisect --good REF --bad REF`")
         return self.start
 
+    @property
+    def refused(self) -> Told | None:
+        """An end of which a test found something else than was said of it: no search goes on."""
+        if self.start is None:
+            return None
+        said = {self.start.bad: Verdict.BAD, **dict.fromkeys(self.start.goods, Verdict.GOOD)}
+        return next((t for t in self.told if t.verdict is not said.get(t.commit, t.verdict)), None)
+
     def search(self, graph: Graph) -> Search:
         """The search at this point, among what git has between the ends of `start`. Whoever made
         `graph` left out what good commits outside of it clear. Raises UserError when the verdicts

@@ -39,6 +39,10 @@ def status(lab: Lab, store: Store, found: State) -> int:
     if not found.culprit:
         if found.end:
             say("no culprit")
+        elif found.refused:
+            word = begin.new if found.refused.commit == begin.bad else begin.old
+            say(f"{found.refused.commit[:12]} is not {word}: the test must tell both ends apart")
+            say("`doit bisect` tests it again; --good REF --bad REF begins another search")
         else:
             _say_prospect(store, found)
             say_next(lab, found)

@@ -19,8 +19,8 @@ from labtasks.test import trial
 
 
 def to_another(under_way: State) -> None:
-    """Nobody loses a search that is under way without saying so. Raises UserError."""
-    if under_way.start and not under_way.end and not under_way.culprit:
+    """Nobody loses a search that can go on without saying so. Raises UserError."""
+    if under_way.start and not (under_way.end or under_way.culprit or under_way.refused):
         ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
         raise UserError(
             f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
