@@ -192,6 +192,14 @@ def test_lab_toml_is_no_toml(lab):
     assert refused(lab, "list").lines("lab.toml: .*line 1")
 
 
+def test_a_table_that_lab_toml_has_already(lab):
+    text = (lab.directory / "lab.toml").read_text()
+    (lab.directory / "lab.toml").write_text(f"[test]\n\n{text}\n[test]\nscript = 'x'\n")
+    said = refused(lab, "list")
+    assert said.lines("lab.toml: .*twice")
+    assert said.lines("hint: it is there further up: write into that")
+
+
 def test_no_repository(make_lab, tmp_path):
     lab = make_lab(repo=Repo(tmp_path / "nothing"))
     assert refused(lab, "build:HEAD").lines("no git repository at .*nothing")

@@ -94,6 +94,8 @@ class Hunt(Case):
         for known in told.values():
             self._recall(known)
         ends = [*((g, Verdict.GOOD) for g in self.goods()), (begin.bad, Verdict.BAD)]
+        if not self.decider.repeats:  # the bad end tells how often a good one must pass
+            ends.reverse()
         if self.believed:  # a fork is no end, and git too tests those
             ends = [(c, v) for c, v in ends if c not in (*begin.goods, begin.bad)]
         ends = [(c, v) for c, v in ends if c not in told or told[c].verdict is not v]
@@ -102,8 +104,7 @@ class Hunt(Case):
             if self.ahead:  # the next end is built while this one boots
                 self.ahead.prepare((self.about[c] for c, _ in ends[number:][:1]), now=about)
             found = self.test(about, why=f"the {word} end")
-            pinned = isinstance(self.prober.world, Commit) and "world" in self.lab.recipe.parts
-            if found is not wanted and commit == begin.bad and pinned:
+            if found is not wanted and commit == begin.bad and self._on_pinned():
                 say(f"  not {word} on the pinned world: each commit on its own from here")
                 self._unpin()
                 found = self.test(about, why=f"the {word} end", afresh=True)
@@ -117,6 +118,16 @@ class Hunt(Case):
                     else f"`doit kernel:{about.short}` says more; another end, or a step that "
                     "makes up for it",
                 )
+
+    def _on_pinned(self) -> bool:
+        """Whether the last test ran on the pinned world, of a recipe that has one, and not on the
+        commit's own.
+        """
+        last = self.state.told[-1]
+        own = last.facts.get("world") == last.commit[:12]
+        return (
+            isinstance(self.prober.world, Commit) and "world" in self.lab.recipe.parts and not own
+        )
 
     def _recall(self, told: Told) -> None:
         """Take up what an earlier run found: the kernel it built, and on which world."""

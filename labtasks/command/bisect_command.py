@@ -284,7 +284,7 @@ def _world(session: Session, begin: Start) -> World:
 def _whose(session: Session, begin: Start) -> str:
     """Why it is that world, for a person."""
     chosen = begin.options.get("world") or session.lab.settings.world
-    return "as `world` asks" if chosen else "the good end's"
+    return "as `world` asks" if chosen else f"the {begin.terms.old} end's"
 
 
 def _built_as_begun(session: Session, begin: Start) -> Lab:

@@ -18,6 +18,7 @@ from labtasks.ground.error import UserError
 T = TypeVar("T", bound=msgspec.Struct)
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
+_TOML = "TOML: strings in quotes, lists in []"
 _FITS = "docs/lab.md and docs/recipes.md say what fits"
 _WRONG = re.compile(r"^(.*?) - at `\$\.?(.*)`$")
 
@@ -45,7 +46,9 @@ def read(path: Path, structure: type[T]) -> T:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}", hint="it must be UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: {error}", hint="TOML: strings in quotes, lists in []") from None
+        twice = re.search("twice|overwrite", str(error))
+        hint = "it is there further up: write into that" if twice else _TOML
+        raise UserError(f"{path}: {error}", hint=hint) from None
     try:
         return msgspec.convert(data, structure)
     except msgspec.ValidationError as error:
