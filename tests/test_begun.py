@@ -243,6 +243,10 @@ def test_what_was_asked_of_a_bisect_holds_when_it_goes_on(lab, tmp_path):
         bisect_command._begin(found, log, asked | words, [])
         bisect_command._begin(found, log, asked, [])  # the same question
         assert len(log.events) == 1
+        refused = Told(commit=log.state.begun().bad, verdict=Verdict.GOOD, passes=60)
+        log.add(refused)
+        bisect_command._begin(found, log, asked | words, [])  # with another test now, for instance
+        assert log.state.told == ()
         hunt = bisect_command._case(found, log, plain)
         assert (hunt.prove, hunt.revert, hunt.ahead is not None) == (False, True, True)
         again = bisect_command._case(found, log, plain | {"no_proof": False, "process": 1})

@@ -115,7 +115,9 @@ class Prober:
         world, why = self.world_for(commit)
         fit, fit_why = self._fit(commit, world, why)
         if fit_why:
-            other = f"the world of {world.short}" if isinstance(world, Commit) else "its own world"
+            other = "its own world"  # which a pinned one is, too, where no rule asked
+            if isinstance(world, Commit) and not (why and world.id == commit.id):
+                other = f"the world of {world.short}"
             place = {"own": other, "image": "the image's world"}.get(fit, f"{other}, {fit}")
             self._say_once(f"  {place}: {fit_why}", commit if why else None)
         found = replace(self._on(commit, world, again, built), fit=fit, fit_why=fit_why)

@@ -172,7 +172,7 @@ def _begin(session: Session, journal: Journal, options: Any, paths: list[str]) -
 
     start, under_way = _asked(session, options, paths), journal.state
     same = under_way.start and _question(under_way.start) == _question(start)
-    if same and not under_way.end:
+    if same and not (under_way.end or under_way.refused):
         return
     objection.to_another(under_way)
     objection.to_ends(session.lab, start, said=options["bad"] or options["new"])
