@@ -18,6 +18,9 @@ from labtasks.lab import lab as labs
 DOIT = (sys.executable, "-m", "doit")
 PROJECT = Path(__file__).resolve().parent.parent
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Pip leaves doit with bytecode; labtasks has its own after its first run, if it may."""
+
 
 def run(argv: Sequence[str], cwd: Path, **env: str) -> str:
     """A command's output; its error ends the benchmark."""
