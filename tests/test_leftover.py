@@ -64,6 +64,11 @@ CASES: dict[str, tuple[str, dict[str, str | None], dict[str, str | None], str]] 
          "$(O)/gen.h: cfg\n\techo '#define V' `cat cfg` > $@\n"),
         {"x.c": "#include <gen.h>\nint x = V;\n", "cfg": "1\n"}, {"cfg": "2\n"}, MENDED,
     ),
+    "it reads objects alone, and another job is new": (
+        ("all: $(O)/x $(patsubst %,$(O)/%,$(wildcard *.in))\n$(O)/gen: cfg\n\tcp cfg $@\n"
+         "$(O)/x: | $(O)/gen\n\tcat $(O)/gen > $@\n$(O)/%: %\n\tcp $< $@\n"),
+        {"cfg": "1\n"}, {"cfg": "2\n", "new.in": "\n"}, MENDED,
+    ),
     "a tool that was built before": (
         ("all:\n\t$(MAKE) $(O)/tool\n\t$(MAKE) $(O)/out\n"
          "$(O)/tool: tool.sh\n\tcp tool.sh $@\n$(O)/out: in\n\tsh $(O)/tool < in > $@\n"),

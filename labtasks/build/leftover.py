@@ -204,14 +204,14 @@ def _through_temporaries(
 
 def _runs(base: Candidate, trace: Trace, seen: Trace, name: str, job: Job) -> Iterator[Job]:
     """The job as it ran again, or those that may be it under another name, which a command has that
-    leaves other files this time, or none.
+    leaves other files this time, or none: they have its sources or, where it reads none, its objects.
     """
     if name in seen.jobs:
         yield seen.jobs[name]
         return
-    sources = _sources(job) - base.removed_src
-    for other in {*seen.names} - {*trace.names}:
-        if sources <= seen.jobs[other].reads:
+    reads = _sources(job) - base.removed_src or job.reads - job.writes
+    for other in {*seen.names} - {*trace.names} if reads else ():
+        if reads <= seen.jobs[other].reads:
             yield seen.jobs[other]
 
 
