@@ -204,7 +204,7 @@ def _through_temporaries(
 
 def _runs(base: Candidate, trace: Trace, seen: Trace, name: str, job: Job) -> Iterator[Job]:
     """The job as it ran again, or those that may be it under another name, which a command has that
-    leaves other files this time, or none: they have its sources or, where it reads none, its objects.
+    leaves other files this time, or none: they have its sources or, if it reads none, its objects.
     """
     if name in seen.jobs:
         yield seen.jobs[name]
