@@ -124,7 +124,6 @@ def sample(count: int = 60, culprit: int = 23) -> Report:
             for role, number, verdict, reason in proofs
         ),
         nodes=nodes,
-        notes=("The world of the good commit was used: no commit here crosses __FreeBSD_version.",),
         started=1_763_881_200,
         seconds=912.4,
         builds=9,

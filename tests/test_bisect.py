@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changes import changes
 from conftest import doit, environment, programs
 
 from labtasks.bisect import journal
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="no qemu-system-x86_64"
 )
 
-CULPRIT = next(c.subject for c in demo.commits() if c.kind == "regression")
-BROKEN = next(c.subject for c in demo.commits() if c.kind == "broken")
+CULPRIT = next(c.subject for c in changes() if c.kind == "regression")
+BROKEN = next(c.subject for c in changes() if c.kind == "broken")
 ENDS = ("--good", "good", "--bad", "bad")
 
 

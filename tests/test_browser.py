@@ -123,7 +123,7 @@ def test_long_words_break_no_page(tmp_path, name):
     nodes = tuple(replace(node, subject=long, author=long, why=long) for node in found.nodes)
     found = replace(
         found, steps=steps, nodes=nodes, repository=f"/{long}", vm=long, test=long,
-        savings=(long,), notes=(long,), commands=(long,), diffstat=long, message=long,
+        savings=(long,), commands=(long,), diffstat=long, message=long,
     )  # fmt: skip
     seen, console = looked(tmp_path, found, name)
     assert console == ""

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import environment
 
@@ -31,6 +32,7 @@ from labtasks.ground.error import InfraError, UserError
 from labtasks.key.git import Commit
 from labtasks.lab.lab import load
 from labtasks.report import page, record, report, summary
+from labtasks.report.report import Report
 from labtasks.store.store import Store
 from labtasks.test.judge import Outcome
 from labtasks.test.rates import Series
@@ -299,7 +301,7 @@ def test_the_calibration_is_told(make, capsys):
         assert f"{seen.early} of {seen.series} series were decided early" in text
         assert f"in the end {words.percent(found.probability)} sure of the culprit" in text
         assert all(step.counted in text for step in found.steps)
-    assert report.read(report.json(found)).calibration == seen
+    assert msgspec.json.decode(report.json(found), type=Report).calibration == seen
 
 
 def test_fixed_is_not_deceived_by_one_lucky_pass(make):

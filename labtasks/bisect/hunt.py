@@ -185,14 +185,14 @@ class Hunt(Case):
             self.test(self.about[best.commit], why=why, search=search)
             self._beside = []
             if self.forecast.knows and not knew:  # now it shows which commits cannot matter
-                return self._search()
+                return self.state
             left = self.replayed(place)
             to_come = prospect.text(left.expected_steps, self.outlook(left))
             say(f"  {left.remaining} left, {to_come}")
         sure, doubtful = self.decider.certainty(self.state, place, search.culprits())
         if doubtful:
             self.test(self.about[doubtful], why=f"{sure:.0%} sure; this is the least certain")
-            return self._search()
+            return self.state
         if self.ahead:
             self.ahead.stop()
             self.view.build_ahead(())

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from labtasks.bisect.progress import AnyEvent, State, Told, Undo, state
-from labtasks.ground.error import FULL, InfraError, UserError, no_space, printable
+from labtasks.ground.error import InfraError, UserError, printable
+from labtasks.ground.space import FULL, no_space
 from labtasks.key.git import CommitId
 
 

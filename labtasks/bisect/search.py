@@ -73,13 +73,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A commit in question. `reaches` commits in question are its ancestors or itself: a bad
-    verdict leaves these, a good one clears them. `weight` is the number decided at the least, the
-    `dist` of `git rev-list --bisect-all`.
+    """A commit in question. `weight` is how many its verdict decides at the least: `dist` in `git
+    rev-list --bisect-all`.
     """
 
     commit: CommitId
-    reaches: int
     weight: int
     skipped: bool
 
@@ -132,7 +130,6 @@ class Search:
         found = [
             Candidate(
                 commit=commit,
-                reaches=reaches,
                 weight=min(reaches, total - reaches),
                 skipped=commit in self.skipped,
             )
@@ -140,20 +137,10 @@ class Search:
         ]
         return tuple(sorted(found, key=lambda c: (-c.weight, c.commit)))
 
-    def tell(
-        self,
-        commit: CommitId,
-        verdict: Verdict,
-        *,
-        ancestors: Collection[CommitId] | None = None,
-    ) -> Search:
-        """The search after a verdict. A good commit outside the graph clears what it descends
-        from; `ancestors` must then hold at least those of its ancestors that are in the graph.
-
-        Raises UserError when the verdict contradicts an earlier one, or the commit is unknown.
+    def tell(self, commit: CommitId, verdict: Verdict) -> Search:
+        """The search after a verdict on a commit of the graph. Raises UserError when it contradicts
+        an earlier one.
         """
-        if commit not in self.graph.place:
-            return self._outside(commit, verdict, ancestors)
         root = self.graph.place[commit]
         if verdict is Verdict.SKIP:
             return replace(self, skipped=self.skipped | {root}) if root else self
@@ -168,19 +155,6 @@ class Search:
         if self.bad in below:  # nothing new: an older one is known
             return told
         return _narrow(told, root, below)
-
-    def _outside(
-        self, commit: CommitId, verdict: Verdict, ancestors: Collection[CommitId] | None
-    ) -> Search:
-        if verdict is Verdict.SKIP:
-            return self
-        if verdict is Verdict.GOOD and ancestors is not None:
-            places = {self.graph.place.get(ancestor) for ancestor in ancestors}
-            return self._good(commit, {root for root in places if root is not None})
-        raise UserError(
-            f"{commit[:12]} is not among the commits of this search",
-            hint=f"`git log` between {self.terms.old} and {self.terms.new} shows which they are",
-        )
 
     def _good(self, commit: CommitId, roots: set[CommitId]) -> Search:
         below = self.graph.closure(roots)

@@ -13,7 +13,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from labtasks.ground.error import InfraError, is_full, no_space
+from labtasks.ground.error import InfraError
+from labtasks.ground.space import is_full, no_space
 from labtasks.key.key import Wanted
 from labtasks.lab import config
 from labtasks.lab.lab import Lab

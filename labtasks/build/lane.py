@@ -105,7 +105,8 @@ class Copy(Workspace):
                 (obj / path).rename(target)
         aged(folder / "t", self.begun)
         found = layer.scan(folder / "t")
-        gone = [p for p in self._before if p not in now and str(Path(p).parent) in {*now, "."}]
+        folders = {*now, "."}
+        gone = [p for p in self._before if p not in now and str(Path(p).parent) in folders]
         found += layer.whiteouts(folder / "t", gone)
         layer.write_entries(folder, found)
         return found

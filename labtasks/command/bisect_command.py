@@ -18,7 +18,8 @@ from labtasks.command import by_hand
 from labtasks.command.loader import LabCommand, open_session
 from labtasks.command.tasks import Session, request
 from labtasks.ground import signals
-from labtasks.ground.error import Code, InfraError, UserError, given_space, say
+from labtasks.ground.error import Code, InfraError, UserError, say
+from labtasks.ground.space import given_space
 from labtasks.key.git import Commit, CommitId
 from labtasks.lab.lab import Lab
 

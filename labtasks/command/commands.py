@@ -15,7 +15,8 @@ from typing import Any
 from labtasks.command import tasks
 from labtasks.command.kinds import KINDS
 from labtasks.command.loader import LabCommand, open_session
-from labtasks.ground.error import STOP, Code, LabError, UserError, given_space, say
+from labtasks.ground.error import STOP, Code, LabError, UserError, say
+from labtasks.ground.space import given_space
 from labtasks.ground.words import count, labelled
 from labtasks.key.key import Wanted
 from labtasks.lab import config, lab, recipe

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from labtasks.command import kinds
 from labtasks.ground import signals
-from labtasks.ground.error import INTERRUPTED, Code, LabError, UserError, given_space
+from labtasks.ground.error import INTERRUPTED, Code, LabError, UserError
+from labtasks.ground.space import given_space
 from labtasks.ground.words import cut, plain
 from labtasks.key import guest_tools
 from labtasks.key.git import Commit

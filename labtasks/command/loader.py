@@ -20,7 +20,8 @@ from doit.exceptions import InvalidCommand
 
 from labtasks.command import kinds, tasks
 from labtasks.ground import signals
-from labtasks.ground.error import INTERRUPTED, STOP, Code, LabError, UserError, given_space
+from labtasks.ground.error import INTERRUPTED, STOP, Code, LabError, UserError, unheard
+from labtasks.ground.space import given_space
 from labtasks.lab import config, lab
 from labtasks.store.store import Store
 
@@ -78,8 +79,11 @@ class LabCommand(Command):  # type: ignore[misc]
         try:
             with given_space():
                 return int(super().parse_execute(in_args))
-        except LabError as error:
-            sys.stderr.write(f"ERROR: {error}\n")
+        except (LabError, BrokenPipeError) as error:
+            if isinstance(error, BrokenPipeError):  # whoever read along has seen enough
+                unheard()
+            else:
+                sys.stderr.write(f"ERROR: {error}\n")
             return self.refused
         except KeyboardInterrupt:
             calm(KeyboardInterrupt, KeyboardInterrupt(), None)

@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from labtasks.command import init
 from labtasks.ground import signals
-from labtasks.ground.error import Code, LabError, given_space
+from labtasks.ground.error import Code, LabError, unheard
+from labtasks.ground.space import given_space
 from labtasks.lab import demo
 
 
@@ -62,6 +63,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return Code.INTERRUPTED
     except LabError as error:
         sys.stderr.write(f"labtasks: {error}\n")
+        return Code.REFUSED
+    except BrokenPipeError:  # whoever read along has seen enough
+        unheard()
         return Code.REFUSED
     except OSError as error:
         sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")

@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
@@ -21,13 +21,17 @@ from doit.reporter import ConsoleReporter
 from labtasks.command.kinds import MACHINES, ON_A_VM, RUNS
 from labtasks.ground import signals
 from labtasks.ground.digest import Key
-from labtasks.ground.error import InfraError, LabError, UserError, given_space, say
+from labtasks.ground.error import InfraError, LabError, UserError, say
+from labtasks.ground.space import given_space
 from labtasks.ground.words import labelled
 from labtasks.key import key
 from labtasks.key.git import Commit
 from labtasks.key.key import Kind, Wanted, World
 from labtasks.lab.lab import Lab, load
 from labtasks.store.store import Store, gone
+
+if TYPE_CHECKING:
+    from labtasks.build.artifact import Request
 
 Tasks = Iterator[dict[str, Any]]
 """What a function of dodo.py returns: doit's task dictionaries."""
@@ -314,7 +318,7 @@ def forget(directory: Path, kind: str, artifact_key: Key, dryrun: bool) -> None:
         os.write(1, f"{done} {kind} {artifact_key[:12]}\n".encode())
 
 
-def request(session: Session) -> Any:
+def request(session: Session) -> Request:
     """How the artifacts of this run are wanted."""
     from labtasks.build.artifact import Request  # noqa: PLC0415
 
@@ -322,7 +326,9 @@ def request(session: Session) -> Any:
     return Request(retry=chosen.retry, force=chosen.force, echo=chosen.echo)
 
 
-def guarded(directory: Path, options: Options, work: Any) -> TaskFailed | None:
+def guarded(
+    directory: Path, options: Options, work: Callable[[Session], None]
+) -> TaskFailed | None:
     """Run an action; a refusal becomes a failed task instead of a traceback."""
     signals.terminate_on_sigterm()
     try:

@@ -1,18 +1,14 @@
-"""What is said to a person: calm lines, and two families of refusals, what they can mend and what
-the machine did.
+"""What is said to a person: calm lines, what a command ends with, and two families of refusals:
+what they can mend, and what the machine did.
 
 Knows nothing of who catches them. Each carries a hint that says what to do next.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import errno
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 from labtasks.ground import live
 
@@ -48,6 +44,11 @@ def say(text: str) -> None:
     live.again()
 
 
+def unheard() -> None:
+    """Nobody reads standard output any more: what is left to say goes nowhere, without an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 class LabError(Exception):
     """Something stopped the work; `hint` says what to do. Printed without a traceback."""
 
@@ -76,42 +77,3 @@ class LostError(InfraError):
     """The machine that builds was lost in mid-build. What it did is thrown away, and worth doing
     once more.
     """
-
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says of a disk, or of a person's share of it, that is full."""
-
-
-_LEAST = 1 << 20
-"""Free bytes below which a disk counts as full."""
-
-
-def is_full(path: Path) -> bool:
-    """Whether nothing more can be written to the file system of a path; root may use what is kept
-    for it. False where there is no such path.
-    """
-    try:
-        there = os.statvfs(path)
-    except OSError:
-        return False
-    blocks = there.f_bavail if os.geteuid() else there.f_bfree
-    return there.f_blocks > 0 and blocks * there.f_frsize < _LEAST
-
-
-@contextlib.contextmanager
-def given_space() -> Iterator[None]:
-    """A disk that is full becomes a refusal, whoever was writing to it. Raises InfraError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise no_space(error) from None
-
-
-def no_space(error: OSError) -> InfraError:
-    """The refusal for a full disk."""
-    return InfraError(
-        f"no space left while writing {error.filename or 'the cache'}",
-        hint="free some space (`doit clean <task>` removes an artifact) and run the command again",
-    )

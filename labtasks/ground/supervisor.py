@@ -49,7 +49,6 @@ def run(
     session is stopped: INT, then TERM, then KILL.
     Raises UserError when the command is missing or cannot be started.
     """
-    which(argv[0])
     started = time.monotonic()
     with log.open("ab") as out:
         position = out.tell()
@@ -74,9 +73,10 @@ def _launched(
     """
     import sh  # noqa: PLC0415 (60 ms that an up-to-date run does not pay)
 
+    command = argv[0] if "/" in argv[0] else which(argv[0])
     with (data or Path(os.devnull)).open("rb") as source:
         try:
-            return sh.Command(argv[0])(
+            return sh.Command(command)(
                 *argv[1:],
                 _in=source,
                 _out=out,
@@ -90,10 +90,10 @@ def _launched(
                 _ok_code=list(range(-64, 256)),
                 _preexec_fn=signals.default,
             )
-        except sh.ForkException as error:  # its text is the child's traceback
+        except (sh.CommandNotFound, sh.ForkException) as error:  # or the child's traceback
             found = re.search(r"\[Errno \d+\] ([^:\n]+)", str(error))
             raise UserError(
-                f"{argv[0]} cannot be started: {found[1] if found else 'it says not why'}",
+                f"{argv[0]} cannot be started: {found[1] if found else 'no file that may be run'}",
                 hint="is what its first line names installed, and may files run there?",
             ) from None
 

@@ -111,9 +111,8 @@ def size(count: float) -> str:
 
 
 def brief(seconds: float) -> str:
-    """A duration for a narrow column: `4m10s`, `-` for none."""
-    spelled = duration(seconds)
-    return spelled.replace(" min ", "m").replace(" h ", "h").replace(" s", "s") if seconds else "-"
+    """A duration for a narrow column: `4m10s`, `2h05m`, `-` for none."""
+    return duration(seconds).replace(" min", "m").replace(" ", "") if seconds else "-"
 
 
 def cut_inside(line: str, columns: int) -> str:

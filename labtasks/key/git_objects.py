@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
 
 from labtasks.ground import process
-from labtasks.ground.error import UserError, no_space
+from labtasks.ground.error import UserError
+from labtasks.ground.space import is_full, no_space
 
 TreeId = NewType("TreeId", str)
 
 ABSENT = "absent"
 """Instead of the id of what a tree does not have."""
-
-_FULL = 1 << 20
-"""Free bytes below which a disk counts as full."""
 
 NEUTRAL = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 """No setting of this person or machine decides what is checked out."""
@@ -172,13 +169,9 @@ class Objects:
     def existing(self, trees: Iterable[TreeId]) -> frozenset[TreeId]:
         """Those of these trees that git still has: one question for all of them."""
         asked = sorted(set(trees))
-        lines = self._git(
-            "cat-file", "--batch-check", data="".join(f"{t}\n" for t in asked).encode()
-        )
+        lines = self._checked([tree.encode() for tree in asked]).splitlines()
         return frozenset(
-            tree
-            for tree, line in zip(asked, lines.splitlines(), strict=True)
-            if not line.endswith(b" missing")
+            tree for tree, line in zip(asked, lines, strict=True) if not line.endswith(b" missing")
         )
 
     def read(self, tree: TreeId, path: str) -> str:
@@ -232,6 +225,6 @@ class Objects:
         try:
             self._git(*options, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)
         except UserError:  # git does not always say what the system said
-            if shutil.disk_usage(into).free < _FULL:
+            if is_full(into):
                 raise no_space(OSError(errno.ENOSPC, "", str(into))) from None
             raise

@@ -5,8 +5,7 @@ commit after it: a few header lines, the text of its message, and a patch for `g
 Names, dates and messages are all in there, so the commits have the same ids everywhere.
 
 It does not know how the OS is built, booted or judged: that is the recipe's business. What a
-change is about (its *kind*) is told by its header for those who test the lab, and gets neither
-into the commit nor near it.
+change is about (its *kind*) is told by its header for those who test the lab, and is not read here.
 """
 
 from __future__ import annotations
@@ -27,8 +26,6 @@ CHANGES = DATA / "changes"
 BRANCH = "main"
 GOOD, BAD = "good", "bad"
 
-KINDS = frozenset({"kernel", "world", "header", "docs", "arch", "abi", "broken", "regression"})
-
 # The first commit; all others tell these in their own headers.
 BASE_SUBJECT = "Import Nidavel 1.0-RELEASE"
 BASE_AUTHOR = "Durin <durin@nidavel.example>"
@@ -45,15 +42,6 @@ GIT_SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """One change after the first commit, in the order of the history."""
-
-    subject: str
-    kind: str  # one of KINDS
-    files: tuple[str, ...]  # every path it touches, both names of a rename; none for a merge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A file of demo_os/changes, parsed."""
 
@@ -61,20 +49,10 @@ class Change:
     number: str
     subject: str
     body: str
-    kind: str
     author: str
     date: str
     parent: str  # number of the change it is made on; "" is the one before
     merge: str  # number of the second parent; "" when it is no merge
-    files: tuple[str, ...]
-
-
-def commits() -> tuple[Commit, ...]:
-    """What the changes are about, oldest first; the first commit is not among them."""
-    return tuple(
-        Commit(subject=change.subject, kind=change.kind, files=change.files)
-        for change in _changes()
-    )
 
 
 def create(directory: Path) -> None:
@@ -95,7 +73,7 @@ def create(directory: Path) -> None:
     first = _commit(directory, BASE_SUBJECT, "", BASE_AUTHOR, BASE_DATE)
     made = {"0": first}
     head = first
-    for change in _changes():
+    for change in map(_parse, sorted(CHANGES.glob("*.patch"))):
         head = _make(directory, change, made, head)
         made[change.number] = head
     run_git(["checkout", "-q", "-B", BRANCH], directory, {})
@@ -159,36 +137,18 @@ def _identity(author: str, date: str) -> dict[str, str]:
     return identity
 
 
-def _changes() -> tuple[Change, ...]:
-    return tuple(_parse(path) for path in sorted(CHANGES.glob("*.patch")))
-
-
 def _parse(path: Path) -> Change:
     """Header lines up to an empty one, then the message's text up to the patch, if any."""
     head, _, rest = path.read_text(encoding="utf-8").partition("\n\n")
     header = dict(line.split(": ", 1) for line in head.splitlines())
     text = ("\n" + rest).partition("\ndiff --git ")[0]
-    if header["Kind"] not in KINDS:
-        raise ValueError(f"{path.name}: {header['Kind']} is no kind of change")
     return Change(
         path=path,
         number=str(int(path.name.partition("-")[0])),
         subject=header["Subject"],
         body=text.strip(),
-        kind=header["Kind"],
         author=header["Author"],
         date=header["Date"],
         parent=header.get("Parent", ""),
         merge=header.get("Merge", ""),
-        files=_touched(rest),
     )
-
-
-def _touched(patch: str) -> tuple[str, ...]:
-    """The paths of a patch's "diff --git a/old b/new" lines."""
-    names: dict[str, None] = {}
-    for line in patch.splitlines():
-        if line.startswith("diff --git a/"):
-            old, _, new = line.removeprefix("diff --git a/").partition(" b/")
-            names[old] = names[new] = None
-    return tuple(names)

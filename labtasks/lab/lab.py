@@ -262,17 +262,15 @@ def load(directory: Path, *, builder: str = "") -> Lab:
     """The lab in a directory, with another builder if one is named. Raises UserError when lab.toml
     is missing or wrong.
     """
-    settings = config.read(directory / FILE, Settings)
-    _refuse(directory, settings)
-    found = Lab(directory=directory, settings=settings)
+    found = Lab(directory=directory, settings=config.read(directory / FILE, Settings))
+    _refuse(found)
     return found.built_by(builder) if builder else found
 
 
-def _refuse(directory: Path, settings: Settings) -> None:
+def _refuse(lab: Lab) -> None:
     """Refuse now what could not be used later. Raises UserError."""
+    settings, here, cache = lab.settings, lab.directory.resolve(), lab.cache.resolve()
     _ = settings.gc.bytes
-    here = directory.resolve()
-    cache = (here / settings.cache).resolve()
     if cache == here or cache in here.parents:
         raise UserError(f"{FILE}: cache {settings.cache!r} holds the lab", hint='cache = "cache"')
     for table, names in (("vm", settings.vm), ("ssh", settings.ssh)):

@@ -28,7 +28,6 @@ VARIABLE = "LABTASKS_NOTIFY"
 QUIET = "LABTASKS_TOLD"
 """Environment: set for a command at whose end somebody else tells of it."""
 
-TRIES = 3
 PAUSES = (0.5, 2.0)
 """Seconds before the second and the third try."""
 
@@ -100,7 +99,7 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UserError(f"{path} cannot be read: {why}", hint="one URL a line") from None
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [url for line in lines if (url := line.strip()) and not url.startswith("#")]
 
 
 def open_to_others(environ: Mapping[str, str] = os.environ) -> str:
@@ -176,4 +175,4 @@ def _deliver(
         if time.monotonic() + pause > ends:
             return
         time.sleep(pause)
-    failed[number] = f"{why}, {TRIES} times"
+    failed[number] = f"{why}, {len(PAUSES) + 1} times"

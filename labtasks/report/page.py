@@ -43,7 +43,6 @@ def html(found: Report) -> str:
         ("Steps", _steps(found)),
         ("Console", _console(found)),
         ("Reproduce", _commands(found)),
-        ("Notes", _notes(found)),
     )
     body = "".join(
         f'<section aria-labelledby="{_id(name)}"><h2 id="{_id(name)}">{name}</h2>{inner}</section>'
@@ -297,11 +296,6 @@ def _commands(found: Report) -> str:
         return ""
     items = (f'<li><pre class="copy">{_lines(command)}</pre></li>' for command in found.commands)
     return f'<p>A click selects a whole command.</p><ol class="commands">{"".join(items)}</ol>'
-
-
-def _notes(found: Report) -> str:
-    items = "".join(f"<li>{e(note)}</li>" for note in found.notes)
-    return f"<ul>{items}</ul>" if items else ""
 
 
 def _foot(found: Report) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from labtasks.ground.error import UserError, printable
+from labtasks.ground.error import printable
 
 State = Literal["good", "bad", "skip", "folded", "cleared", "open", "culprit"]
 """Of a commit in the history. `folded` needs no test, `cleared` is out of question by the verdict
@@ -125,7 +125,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     proofs: tuple[Proof, ...] = ()
     nodes: tuple[Node, ...] = ()
-    notes: tuple[str, ...] = ()
     started: float = 0
     seconds: float = 0
     builds: int = 0
@@ -172,14 +171,6 @@ def json(report: Report) -> bytes:
         return msgspec.json.encode(report)
     except UnicodeEncodeError:  # a console's or a commit's bytes that are no text
         return msgspec.json.encode(_text_only(msgspec.to_builtins(report)))
-
-
-def read(data: bytes) -> Report:
-    """A report that `json` wrote. Raises UserError when it is none."""
-    try:
-        return msgspec.json.decode(data, type=Report)
-    except msgspec.DecodeError as error:
-        raise UserError(f"this is no report of a bisect: {error}", hint="run it again") from None
 
 
 def _text_only(value: object) -> object:

@@ -108,8 +108,6 @@ def _facts(report: Report) -> Iterator[str]:
     yield _labelled("took", f"{duration(report.seconds)}: {steps}, {builds}, {boots}")
     if saving := saved(report):
         yield _labelled("saved", saving)
-    for note in report.notes:
-        yield _labelled("note", plain(note))
 
 
 def calibrated(report: Report) -> str:

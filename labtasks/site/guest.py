@@ -258,7 +258,7 @@ class Guest(Workspace):
         """What was touched and not changed is no part of what was built: it goes."""
         if entry.path not in self.trees.touch_obj:
             return False
-        before = layer.merged(self.layers, self.trees.below).get(entry.path)
+        before = layer.shown(self.layers, self.trees.below).get(entry.path)
         same = before is not None and _content(before) == _content(entry)
         if same:
             (folder / "t" / entry.path).unlink()

@@ -10,8 +10,9 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtasks.ground.error import InfraError, is_full, no_space
+from labtasks.ground.error import InfraError
 from labtasks.ground.namespace import ROOT
+from labtasks.ground.space import is_full, no_space
 from labtasks.lab import machine
 from labtasks.site.site import END_STEP, STEP, Site
 from labtasks.site.ssh import shell

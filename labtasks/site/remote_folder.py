@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtasks.ground import namespace
+from labtasks.ground import atomic, namespace
 from labtasks.ground.error import InfraError, UserError
 from labtasks.ground.namespace import ROOT, Kind, Mount
 from labtasks.lab.lab import Lab
@@ -185,8 +185,8 @@ _KINDS: Sequence[Kind] = ("root", "user")
 
 def _mark(lab: Lab, name: str) -> str:
     """The lab's folder there: several labs may build on one machine."""
-    memory = reach.state(lab, name) / "mark"
-    if not memory.exists():
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(os.urandom(8).hex(), encoding="utf-8")
-    return memory.read_text(encoding="utf-8")
+    file = reach.state(lab, name) / "mark"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(file, os.urandom(8).hex().encode())
+    return file.read_text(encoding="utf-8")

@@ -85,19 +85,27 @@ def _path(path: Path) -> str:
 def make_key(key: Path) -> Path:
     """The lab's key pair, made when first asked for; the path of the private one."""
     if not key.exists():
+        import filelock  # noqa: PLC0415 (once in a lab's life)
+
         key.parent.mkdir(parents=True, exist_ok=True)
-        scratch = key.with_name(f"{key.name}.{os.getpid()}")
-        command = [process.which("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "labtasks"]
-        answer = process.query([*command, "-f", str(scratch)])
-        if answer.code:
-            raise InfraError(
-                f"ssh-keygen made no key: {answer.error.strip()}",
-                hint=f"{key.parent} must be writable, and have room",
-            )
-        # the private half last: it is what says that there is a pair
-        scratch.with_name(f"{scratch.name}.pub").replace(public(key))
-        scratch.replace(key)
+        with filelock.FileLock(key.with_name(f"{key.name}.lock")):
+            if not key.exists():
+                _make_key(key)
     return key
+
+
+def _make_key(key: Path) -> None:
+    scratch = key.with_name(f"{key.name}.{os.getpid()}")
+    command = [process.which("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "labtasks"]
+    answer = process.query([*command, "-f", str(scratch)])
+    if answer.code:
+        raise InfraError(
+            f"ssh-keygen made no key: {answer.error.strip()}",
+            hint=f"{key.parent} must be writable, and have room",
+        )
+    # the private half last: it is what says that there is a pair
+    scratch.with_name(f"{scratch.name}.pub").replace(public(key))
+    scratch.replace(key)
 
 
 def public(key: Path) -> Path:

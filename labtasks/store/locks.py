@@ -79,7 +79,7 @@ def taken(lock: Path) -> bool:
 @contextlib.contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
     """A folder of this process, gone afterwards; those of dead owners go first."""
-    _clear_dead(folder)
+    clear_dead(folder)
     path = folder / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
     path.mkdir()
     with (path / "owner.new").open("w") as owner:
@@ -91,8 +91,9 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
             layer.remove(path)
 
 
-def _clear_dead(folder: Path) -> None:
-    for path in folder.iterdir():
+def clear_dead(folder: Path) -> None:
+    """Remove what killed processes left in a folder of scratch folders."""
+    for path in filter(Path.is_dir, folder.iterdir()):
         try:
             with (path / "owner").open("r+") as owner:
                 if not _flock(owner):

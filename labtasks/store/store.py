@@ -161,7 +161,8 @@ class Store:
 
     def sweep(self) -> None:
         """Remove layers no manifest refers to, and work that killed runs left behind."""
-        with self._locked("sweep"):
+        locks.clear_dead(self.cache / "tmp")
+        with self._locked("sweep", "tidying up the store"):
             kinds = [p.name for p in (self.cache / "artifacts").iterdir()]
             manifests = [m for kind in kinds for m in self.all(kind)]
             used = {name for m in manifests for name in (*m.stack, *m.below)}
@@ -202,7 +203,7 @@ class Store:
         """Whether somebody is at a virtual machine's console now."""
         return locks.taken(self.cache / "locks" / f"vm-{name}-console.lock")
 
-    def _locked(self, name: str, purpose: str = "") -> contextlib.AbstractContextManager[None]:
+    def _locked(self, name: str, purpose: str) -> contextlib.AbstractContextManager[None]:
         return locks.held(self.cache / "locks" / f"{name}.lock", purpose)
 
     @contextlib.contextmanager
@@ -212,7 +213,7 @@ class Store:
         Nobody removes the layers it `uses` meanwhile. Raises InfraError when one is gone already.
         """
         with locks.scratch(self.cache / "tmp", name) as path:
-            with self._locked("sweep"):
+            with self._locked("sweep", "tidying up the store"):
                 (path / "uses").write_text(" ".join(uses))
             if not all((self.layers / one).is_dir() for one in uses):
                 raise gone(f"a layer of what {name} is built on")

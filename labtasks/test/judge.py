@@ -50,7 +50,7 @@ class Said:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How the machine ended. `status` is the emulator's, negative for a signal, None when it was
-    not even started; `console` in bytes; `cause` what QMP's SHUTDOWN event says, if known.
+    not even started; `console` in bytes.
     """
 
     status: int | None
@@ -59,8 +59,6 @@ class Ended:
     stopped: bool = False  # by us, for enough was seen
     timed_out: bool = False
     flooded: bool = False
-    interrupted: bool = False
-    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +164,7 @@ def _derived(events: Sequence[Event], said: Said, ended: Ended) -> Iterable[Even
     if ended.timed_out and EventName.SILENCE not in names:
         yield event(EventName.SILENCE)
     by_itself = not (ended.stopped or ended.timed_out or ended.flooded)
-    announced = EventName.SHUTDOWN in names or ended.cause == "guest-shutdown"
-    if by_itself and EventName.BANNER in names and not announced:
+    if by_itself and EventName.BANNER in names and EventName.SHUTDOWN not in names:
         yield event(EventName.SILENT_REBOOT)  # an emulator that does not reboot ends
 
 
@@ -185,13 +182,11 @@ class _Case:
     def nothing_to_judge(self) -> _Result | None:
         """The run itself went wrong, or there are two verdicts."""
         ours = self.ended.stopped or self.ended.timed_out or self.ended.flooded
-        if self.ended.interrupted:
-            return Outcome.ABORTED, "interrupted", None
         if self.ended.status is None:
             return Outcome.INFRASTRUCTURE, "the machine was not started", None
-        if not ours and (self.ended.status or self.ended.cause.startswith("host-")):
-            how = self.ended.cause or f"exit status {self.ended.status}"
-            return Outcome.INFRASTRUCTURE, f"the machine was ended from outside: {how}", None
+        if not ours and self.ended.status:
+            why = f"the machine was ended from outside: exit status {self.ended.status}"
+            return Outcome.INFRASTRUCTURE, why, None
         if not self.ended.console and not self.said.verdicts:
             return Outcome.INFRASTRUCTURE, "not a byte came on the console", None
         if len(self.said.verdicts) > 1:

@@ -21,7 +21,8 @@ import msgspec
 
 from labtasks.build import failure
 from labtasks.ground import live, process, supervisor
-from labtasks.ground.error import InfraError, is_full, no_space, say
+from labtasks.ground.error import InfraError, say
+from labtasks.ground.space import is_full, no_space
 from labtasks.lab.binding import late
 from labtasks.lab.events import EventName
 from labtasks.lab.lab import Lab

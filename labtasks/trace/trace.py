@@ -317,11 +317,7 @@ class Trace:
     def decode(cls, data: bytes) -> Trace:
         """The trace that `encode` made these bytes of. ValueError when they are anything else."""
         ((flag,), problems, names), found = trace_pack.unpack(data, texts=3)
-        rows: dict[Kind, Rows] = dict(zip(KINDS, found, strict=False))
-        if "rules" not in rows:  # version 1: what only the driver read stands for its rules
-            driver = [names.index(DRIVER)] if DRIVER in names else []
-            rows["rules"] = {p: row for p, row in rows["reads"].items() if list(row) == driver}
-        rows.setdefault("appends", {})  # nor have all of version 2 these
+        rows: dict[Kind, Rows] = dict(zip(KINDS, found, strict=True))
         return cls._of_rows(names, rows, flag == "in tree", problems)
 
 

@@ -34,7 +34,7 @@ from labtasks.trace.trace_calls import (
 from labtasks.trace.trace_jobs import Process
 
 _STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
-_FD = rb"((?:AT_FDCWD|\d+)(?:<[^>]*>)?)"  # with -y its path stands in angle brackets
+_FD = rb"(AT_FDCWD|\d+)"
 _TREE_CALL = rb'(\w+)\((?:AT_FDCWD, |%s, )?(?!"")%s(?P<tree>.*)'
 # Moves, links and changes of directory matter wherever they are; so do programs and forks.
 _OTHER_CALL = (
@@ -174,7 +174,7 @@ class _Reader:
         elif call == b"getdents64":
             self.calls.listed(process, held)
         elif call != b"fcntl" or b" F_DUPFD" in args:
-            number = fd[1].partition(b"<")[0] if fd else b""
+            number = fd[1] if fd else b""
             self.calls.copied(process, int(number) if number.isdigit() else -1, held, result)
 
     def _moved(self, process: Process, call: bytes, args: bytes, result: int) -> None:
@@ -205,16 +205,10 @@ class _Reader:
 
     def _absolute(self, process: Process, fd: bytes | None, raw: bytes) -> bytes | None:
         path = _unescaped(raw) if b"\\" in raw else raw
-        number, _, shown = (fd or b"").partition(b"<")
-        if shown and not path.startswith(b"/"):
-            return _unescaped(shown[:-1]) + b"/" + path
-        return self.calls.absolute(process, int(number) if number.isdigit() else None, path)
+        return self.calls.absolute(process, int(fd) if fd and fd.isdigit() else None, path)
 
     def _directory(self, process: Process, fd: bytes) -> bytes | None:
-        number, _, shown = fd.partition(b"<")
-        if shown:
-            return _unescaped(shown[:-1]) + b"/"
-        return process.fds.get(int(number)) if number.isdigit() else None
+        return process.fds.get(int(fd)) if fd.isdigit() else None
 
     def trace(self) -> Trace:
         """What the log said, once it has been read."""

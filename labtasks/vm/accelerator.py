@@ -46,7 +46,6 @@ _MAGIC_EXIT = 0x10
 class Proof:
     """One accelerator tried: whether its guest answered, and in how many seconds or why not."""
 
-    accelerator: Accelerator
     works: bool
     seconds: float
     said: str = ""
@@ -105,7 +104,7 @@ def prove(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
     said = "" if works else (answer.error.strip().splitlines() or ["it was silent"])[-1]
     if answer.timed_out:
         said = f"the guest did not answer within {_SECONDS:.0f} s"
-    return Proof(accelerator=accelerator, works=works, seconds=seconds, said=said)
+    return Proof(works=works, seconds=seconds, said=said)
 
 
 def useful(binary: str, arch: Arch, accelerator: Accelerator) -> Proof:
@@ -153,8 +152,7 @@ def find(arch: Arch) -> Accelerator:
     proof = useful(binary, arch, wanted)
     found: Accelerator = wanted if proof.works else "tcg"
     entry = {
-        "about": about, "accelerator": found, "version": version(arch), "when": time.time(),
-        "said": proof.said,
+        "about": about, "accelerator": found, "when": time.time(), "said": proof.said,
     }  # fmt: skip
     memory.remember(_MEMORY, {**known, binary: entry})
     return found

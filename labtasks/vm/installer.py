@@ -15,7 +15,8 @@ from pathlib import Path
 
 from labtasks.build.builder import attending
 from labtasks.ground import process, supervisor
-from labtasks.ground.error import InfraError, is_full, no_space
+from labtasks.ground.error import InfraError
+from labtasks.ground.space import is_full, no_space
 from labtasks.lab import machine
 from labtasks.lab.lab import Lab
 from labtasks.site import ssh

@@ -67,7 +67,7 @@ def create(path: Path, *, below: Path | None = None, size: int = 0) -> None:
             file.write(_metadata(size, name, form, bits))
             file.truncate((3 + _l1_clusters(size, 1 << bits)) << bits)
         scratch.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         scratch.unlink(missing_ok=True)
         raise
 
