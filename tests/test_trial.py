@@ -122,7 +122,7 @@ def test_settings_that_hold_anyway_are_let_be(lab):
     doit(lab, "list", vm__ta__arch='"amd64"', vm__ta__memory="64")
     found = load(lab)
     want = key.wanted(found, "install", found.repository.commit("good"), None)
-    assert trial.machine_of(found, want, "ta") == found.recipe.machine
+    assert trial.bootable(found, want, "ta") == found.recipe.machine
     assert {*trial._COUNT, *trial._ELSEWHERE} <= {*Vm.__struct_fields__}
 
 

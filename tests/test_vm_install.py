@@ -116,7 +116,7 @@ def test_a_vm_has_a_base_of_its_own(lab: Path) -> None:
             == dict(session.want("install", f"HEAD:{name}").inputs)["base"]
         )
     assert len(list((lab / "cache").glob("base-*.json"))) == 2
-    trial.machine_of(found, wants[2], "tb")  # it is not a setting that a test passes over
+    trial.bootable(found, wants[2], "tb")  # it is not a setting that a test passes over
     session.ask("install:HEAD:tb")
     assert str(wants[2].key) in session.tasks["install"]["HEAD:tb"]["targets"][0]
     named = [failure.typed(found.onto(name), wants[2]) for name in ("", "ta", "tb")]

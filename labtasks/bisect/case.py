@@ -7,7 +7,6 @@ next.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -65,16 +64,11 @@ class Case:
         commit beside them clears.
         """
         begin = self.begin
-        found = self._between(begin.goods)
+        found = begin.between(self.lab.repository)
         told = [t.commit for t in self.state.told if t.verdict is Verdict.GOOD]
         aside = [c for c in told if c not in found and c not in self.goods()]
-        return self._between((*begin.goods, *aside)) if aside else found
-
-    def _between(self, goods: Sequence[CommitId]) -> dict[CommitId, tuple[CommitId, ...]]:
-        begin = self.begin
-        return self.lab.repository.between(
-            begin.bad, goods, first_parent=begin.first_parent, paths=begin.paths
-        )
+        goods = (*begin.goods, *aside)
+        return begin.between(self.lab.repository, goods) if aside else found
 
     @cached_property
     def about(self) -> dict[CommitId, Commit]:

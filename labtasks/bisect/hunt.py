@@ -16,7 +16,7 @@ from labtasks.bisect import choice, graph, proof, prospect
 from labtasks.bisect.ahead import Ahead
 from labtasks.bisect.case import Case
 from labtasks.bisect.graph import Graph
-from labtasks.bisect.progress import Culprit, Folded, Proof, Start, State, Told
+from labtasks.bisect.progress import Culprit, Folded, Proof, State, Told, latest
 from labtasks.bisect.search import Search, Verdict
 from labtasks.ground import live
 from labtasks.ground.error import UserError, say
@@ -81,12 +81,8 @@ class Hunt(Case):
     @property
     def _unfolded(self) -> bool:
         """Whether a proof has shown that folding was wrong here."""
-        for event in reversed(self.journal.events):
-            if isinstance(event, Proof) and not event.agrees and event.role != "revert":
-                return True
-            if isinstance(event, Start):
-                break
-        return False
+        proofs = (event for event in latest(self.journal.events) if isinstance(event, Proof))
+        return any(not proof.agrees and proof.role != "revert" for proof in proofs)
 
     def _verify_ends(self) -> None:
         """Both ends are what the person said. Raises UserError when one is not."""

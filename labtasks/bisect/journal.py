@@ -21,6 +21,11 @@ from labtasks.ground.space import FULL, no_space
 from labtasks.key.git import CommitId
 
 
+def path_of(cache: Path) -> Path:
+    """Where a lab's journal is."""
+    return cache / "bisect" / "journal"
+
+
 def read(path: Path) -> tuple[AnyEvent, ...]:
     """All events of a journal; none when there is no such file. Needs no lock.
 

@@ -18,7 +18,7 @@ from labtasks.bisect.graph import Graph
 from labtasks.bisect.search import Search, Terms, Verdict
 from labtasks.ground.digest import Digest
 from labtasks.ground.error import UserError
-from labtasks.key.git import CommitId
+from labtasks.key.git import CommitId, Repository
 
 Role = Literal["culprit", "parent", "revert"]
 """Why a commit is in a proof."""
@@ -43,6 +43,16 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     first_parent: bool = False
     paths: tuple[str, ...] = ()
     options: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def between(
+        self, repository: Repository, goods: Sequence[CommitId] = ()
+    ) -> dict[CommitId, tuple[CommitId, ...]]:
+        """The commits in question at first, newest first, with their parents; `goods` are others
+        than the good ends.
+        """
+        return repository.between(
+            self.bad, goods or self.goods, first_parent=self.first_parent, paths=self.paths
+        )
 
     @property
     def terms(self) -> Terms:
@@ -162,6 +172,12 @@ class State:
             first_parent=begin.first_parent,
             paths=begin.paths,
         )
+
+
+def latest(events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
+    """The events of the last bisect, its start first; none without one."""
+    starts = [number for number, event in enumerate(events) if isinstance(event, Start)]
+    return events[starts[-1] :] if starts else ()
 
 
 def imported(

@@ -49,15 +49,16 @@ class Request:
     echo: bool = False
     clean: bool = False
 
-    def takes(self, found: Manifest | None) -> bool:
-        """Whether an artifact that exists will do."""
-        return found is not None and (not self.clean or found.rung == "clean")
+    def held(self, store: Store, want: Wanted) -> Manifest | None:
+        """The artifact that exists, if it will do."""
+        found = store.get(want.kind, want.key)
+        return found if found and (not self.clean or found.rung == "clean") else None
 
 
 def produce(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     """The artifact, made if need be. Raises BuildError, UserError or InfraError."""
-    found = store.get(want.kind, want.key)
-    if found and request.takes(found):
+    found = request.held(store, want)
+    if found:
         return found
     if want.kind == "src":
         return source.checkout(lab, store, want)
@@ -74,8 +75,8 @@ def _export(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     """An obj-fs as an image; who waited for another that makes the same one takes that."""
     build = produce(lab, store, want.on[0], request)
     with store.lock(want.kind, want.key, want.name):
-        found = store.get(want.kind, want.key)
-        if found and request.takes(found):
+        found = request.held(store, want)
+        if found:
             return found
         return objfs.export(lab, store, want, build)
 
@@ -99,8 +100,8 @@ def _install_through(lab: Lab, store: Store, want: Wanted, request: Request) -> 
     """A world and a kernel, installed by a machine onto a disk."""
     want, kernel, image = to_install(lab, store, want, request)
     with store.lock(want.kind, want.key, want.name):
-        found = store.get(want.kind, want.key)
-        if found and request.takes(found):
+        found = request.held(store, want)
+        if found:
             return found
         _refuse_known(lab, store, want, request)
         from labtasks.vm.install import install  # noqa: PLC0415 (few labs install through a machine)
@@ -130,8 +131,8 @@ def _build(lab: Lab, store: Store, want: Wanted, request: Request) -> Manifest:
     if base and want.base and base.key != want.base.key:  # its inputs were found to be more
         want = key.wanted(lab, want.kind, want.commit, want.world)
     with store.lock(want.kind, want.key, want.name):
-        found = store.get(want.kind, want.key)
-        if found and request.takes(found):
+        found = request.held(store, want)
+        if found:
             return found
         _refuse_known(lab, store, want, request)
         for note in notes:

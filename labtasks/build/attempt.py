@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from labtasks.build import doubt, failure, leftover, outset, processor
 from labtasks.build.builder import Trees, Workspace
 from labtasks.build.workspace import open_builder
-from labtasks.ground import digest, globs
+from labtasks.ground import globs
 from labtasks.ground.error import BuildError, printable, say
 from labtasks.ground.words import count
 from labtasks.key import guest_tools, identity, key, widened
@@ -63,6 +64,11 @@ class Attempt:
     below: Manifest | None = None
     echo: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> Part:
+        """The recipe's part that is built."""
+        return self.lab.recipe.parts[self.want.kind]
 
     @contextlib.contextmanager
     def built(self, decision: Decision) -> Iterator[Built]:
@@ -149,7 +155,7 @@ class Attempt:
         removed: Collection[str],
     ) -> list[str]:
         """Objects to be removed before make runs once more; none for a second time."""
-        deep = self.lab.recipe.parts[self.want.kind].checks_commands == "no"
+        deep = self.part.checks_commands == "no"
         found = leftover.outdated(self.store, space, base, seen, deep=deep)
         again = [path for path in found if path not in removed]
         if again:
@@ -169,7 +175,7 @@ class Attempt:
         watched: bool,
     ) -> None:
         """What an incremental build left, by all that is known of it. Raises BuildError."""
-        store, part = self.store, self.lab.recipe.parts[self.want.kind]
+        store, part = self.store, self.part
         wanted = globs.matcher(part.outputs, part.volatile)
         came = leftover.outcome(store, space, base, seen, entries, removed, wanted)
         if part.checks_commands == "no":
@@ -187,8 +193,7 @@ class Attempt:
         self, space: Workspace, decision: Decision, log: Path, tracer: str, src: Manifest
     ) -> Trace | None:
         """Run the steps; what they have read so far."""
-        lab = self.lab
-        part = lab.recipe.parts[self.want.kind]
+        part = self.part
         alone = decision.rung == "incremental" and processor.pays(decision.work)
         install = self.want.kind == "install"
         with self._looked_over(space.trees) if install else contextlib.nullcontext():
@@ -204,8 +209,7 @@ class Attempt:
         """What the steps have read so far."""
         if tracer == "none":
             return None
-        lab = self.lab
-        part = lab.recipe.parts[self.want.kind]
+        lab, part = self.lab, self.part
         under = layer.merged(self.store.layers, space.trees.objects)
         links = {f"src/{path}": to for path, to in source.links_of(src).items()}
         objects = "src" if lab.recipe.in_tree else "obj"
@@ -215,7 +219,7 @@ class Attempt:
 
     def _failed(
         self, space: Workspace, decision: Decision, log: Path, code: int, seen: Trace | None
-    ) -> None:
+    ) -> NoReturn:
         want = self.want
         away = self.lab.settings.builder if self.lab.abroad else ""
         failure.refuse_the_hosts(want.name, log, code, self.lab.cache, away=away)
@@ -251,7 +255,7 @@ class Attempt:
         trees = built.space.trees
         manifest = Manifest.of(
             want,
-            digest=content_digest(built.files, part.outputs, part.volatile),
+            digest=layer.content_digest(built.files, globs.matcher(part.outputs, part.volatile)),
             built_as=want.name,
             stack=[layer.new_id(want.kind), *trees.obj],
             below=list(trees.below),
@@ -308,13 +312,6 @@ def _refuse_nothing(want: Wanted, built: Built, part: Part) -> None:
             hint=f"outputs in [{want.kind}] of the recipe are globs below {{obj}}; the log is "
             f"{built.log}",
         )
-
-
-def content_digest(
-    files: dict[str, Entry], outputs: tuple[str, ...], volatile: tuple[str, ...]
-) -> digest.Digest:
-    """The digest of an object tree's outputs."""
-    return layer.content_digest(files, globs.matcher(outputs, volatile))
 
 
 def _joined(base: Candidate | None, seen: Trace | None) -> Trace | None:

@@ -37,7 +37,7 @@ def _kept(lab: Lab) -> set[CommitId]:
         if ref and ref not in ("image", "own"):
             found.add(lab.repository.commit(ref).id)
     with contextlib.suppress(UserError):  # a damaged journal is told of by those who search
-        searching = state(journal.read(lab.cache / "bisect" / "journal"))
+        searching = state(journal.read(journal.path_of(lab.cache)))
         if searching.start and not searching.end and not searching.proofs:
             found |= {*searching.start.goods, searching.start.bad}
             found |= {told.commit for told in searching.told}

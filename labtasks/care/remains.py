@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from labtasks.bisect import journal
-from labtasks.bisect.progress import Start, state
+from labtasks.bisect.progress import Proof, Told, latest, state
 from labtasks.care.gc import DAY, Rules
 from labtasks.care.survey import Held
 from labtasks.ground.error import UserError
@@ -59,7 +59,7 @@ def find(cache: Path, artifacts: Collection[Held], rules: Rules, now: float) -> 
     knows then what it counts on.
     """
     try:
-        bisect = _bisect(cache / "bisect" / "journal")
+        bisect = _bisect(journal.path_of(cache))
     except UserError:
         return []
     stay = {Path(one.log) for one in artifacts if one.log}
@@ -79,14 +79,13 @@ def remove(some: Collection[Remain]) -> None:
 
 
 def _bisect(path: Path) -> _Bisect:
-    events = journal.read(path)
-    first = max((n for n, event in enumerate(events) if isinstance(event, Start)), default=0)
-    now = state(events)
-    ends = [*now.start.goods, now.start.bad] if now.start else []
-    told = [event for event in events[first:] if hasattr(event, "commit")]
-    consoles = [facts["console"] for e in told if (facts := getattr(e, "facts", {})).get("console")]
+    events = latest(journal.read(path))
+    start = state(events).start
+    ends = [*start.goods, start.bad] if start else []
+    told = [event for event in events if isinstance(event, Told | Proof)]
+    consoles = [e.facts["console"] for e in told if isinstance(e, Told) and e.facts.get("console")]
     return _Bisect(
-        commits=frozenset((*ends, *(str(event.commit) for event in told))),
+        commits=frozenset((*ends, *(event.commit for event in told))),
         folders=frozenset(Path(console).parent for console in consoles),
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from labtasks.bisect import gitlog
-from labtasks.bisect.journal import Journal, read
+from labtasks.bisect.journal import Journal, path_of, read
 from labtasks.bisect.progress import End, Start, State, imported, state
 from labtasks.command import by_hand
 from labtasks.command.loader import LabCommand, open_session
@@ -83,7 +83,7 @@ class Bisect(LabCommand):
 
 
 def _answer(session: Session, options: Any, words: list[str]) -> int:
-    path = session.lab.cache / "bisect" / "journal"
+    path = path_of(session.lab.cache)
     if options["status"] or options["log"]:
         return _shown(session, state(read(path)), status=options["status"])
     with Journal(path) as journal:

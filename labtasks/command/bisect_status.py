@@ -6,12 +6,14 @@ Knows a journal's state, and nothing of how it goes on.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from labtasks.bisect import choice, forecast, gitlog, graph, prospect, search
-from labtasks.bisect.progress import State
+from labtasks.bisect.progress import Start, State
 from labtasks.bisect.series import Decider
 from labtasks.ground.error import Code, UserError, say
 from labtasks.ground.words import count
+from labtasks.key.git import CommitId
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
 
@@ -47,11 +49,7 @@ def status(lab: Lab, store: Store, found: State) -> int:
             _say_prospect(store, found)
             say_next(lab, found)
         return Code.NO
-    names = lab.repository.about(found.culprit.commits)
-    for commit in found.culprit.commits:
-        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
-    if len(found.culprit.commits) > 1:
-        say("skipped commits leave these in question; any of them may be it")
+    _say_culprits(lab, begin, found.culprit.commits)
     for proof in found.proofs:
         what = "agrees" if proof.agrees else "disagrees"
         say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
@@ -64,22 +62,23 @@ def say_next(lab: Lab, found: State) -> None:
     bisect` takes next may be cheaper.
     """
     begin, repository = found.begun(), lab.repository
-    parents = repository.between(
-        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
-    )
-    looked = _searched(found, parents)
+    looked = _searched(found, begin.between(repository))
     best = choice.choose(looked)
     if best:
         subject = repository.about([best.commit])[best.commit].subject
         say("no culprit yet: `doit bisect` goes on")
         say(f"{looked.remaining} left; next: {best.commit} {subject}")
         return
-    names = repository.about(looked.culprits())
-    for commit in looked.culprits():
-        say(f"{begin.terms.named}: {commit} {names[commit].subject}")
-    if len(names) > 1:
-        say("skipped commits leave these in question; any of them may be it")
+    _say_culprits(lab, begin, looked.culprits())
     say("not proved yet: `doit bisect` goes on")
+
+
+def _say_culprits(lab: Lab, begin: Start, culprits: Sequence[CommitId]) -> None:
+    about = lab.repository.about(culprits)
+    for commit in culprits:
+        say(f"{begin.terms.named}: {commit} {about[commit].subject}")
+    if len(culprits) > 1:
+        say("skipped commits leave these in question; any of them may be it")
 
 
 def _searched(found: State, parents: graph.Parents) -> search.Search:

@@ -57,9 +57,7 @@ def _in_range(lab: Lab, state: State, text: str) -> list[CommitId]:
         raise UserError(f"{text} is no range that can be skipped", hint="A..B: not A, but B")
     repository, begin = lab.repository, state.begun()
     old, new = (repository.commit(name or "HEAD").id for name in (first, last))
-    searched = repository.between(
-        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
-    )
+    searched = begin.between(repository)
     judged = {begin.bad, *(told.commit for told in state.told)}
     found = [c for c in repository.between(new, [old]) if c in searched and c not in judged]
     if not found:

@@ -36,12 +36,9 @@ def to_ends(lab: Lab, start: Start, *, said: str) -> None:
             f"{said!r}, the bad end, is an ancestor of a good commit: nothing is between them",
             hint="are good and bad the right way round? --fixed looks for what mended a failure",
         )
-    paths = start.paths
-    if not lab.repository.between(
-        start.bad, start.goods, first_parent=start.first_parent, paths=paths
-    ):
+    if not start.between(lab.repository):
         raise UserError(
-            f"no commit between them touches {' '.join(paths)}",
+            f"no commit between them touches {' '.join(start.paths)}",
             hint="paths are relative to the top of the repository",
         )
 
@@ -51,15 +48,13 @@ def to_testing(lab: Lab, start: Start, world: World) -> None:
     Decider.of(start)
     lab = lab.tested_by(start.test)
     bad = lab.repository.commit(start.bad)
-    trial.machine_of(lab, key.wanted(lab, "install", bad, world), start.vm)
+    trial.bootable(lab, key.wanted(lab, "install", bad, world), start.vm)
 
 
 def to_verdict(lab: Lab, events: Sequence[AnyEvent], told: Told) -> None:
     """A verdict must go with those that stand. Raises UserError."""
     begin, repository = state(events).begun(), lab.repository
-    parents = repository.between(
-        begin.bad, begin.goods, first_parent=begin.first_parent, paths=begin.paths
-    )
+    parents = begin.between(repository)
     cleared = any(repository.is_ancestor(told.commit, good) for good in begin.goods)
     if told.commit not in parents and not (cleared and told.verdict is not Verdict.BAD):
         touching = f" that touch {' '.join(begin.paths)}" if begin.paths else ""

@@ -170,7 +170,7 @@ class Session:
         if kind in RUNS:
             from labtasks.test import trial  # noqa: PLC0415 (only where something is booted)
 
-            trial.machine_of(self.lab, want, vm)
+            trial.bootable(self.lab, want, vm)
         root = key.root_under(self.lab, want)
         below = [self._add(root, root.commit.short)] if root else []
         installed = self._add(want, text, vm)

@@ -92,23 +92,32 @@ def check(path: Path, rules: ConsoleRules) -> None:
             raise UserError(f"{path}: [console] knows no event {name!r}", hint=hint)
     prompts = [pattern for found in rules.prompts.values() for pattern in found]
     lines = [pattern for found in rules.lines.values() for pattern in found]
-    for pattern in (*prompts, *lines, *rules.cpu, *rules.backtrace):
-        try:
-            compiled = re.compile(pattern.encode())  # as the console is read: bytes
-        except re.error as error:
-            raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
-        if compiled.search(b""):
-            raise UserError(f"{path}: {pattern!r} matches an empty line", hint="every line has it")
-        if pattern in rules.cpu and not compiled.groups:
+    for pattern in (*lines, *rules.cpu, *rules.backtrace):
+        groups = check_line(path, pattern)
+        if pattern in rules.cpu and not groups:
             raise UserError(f"{path}: {pattern!r} has no group", hint=r"'cpuid = (\d+)'")
     for pattern in prompts:
-        if looks_ahead(pattern):
-            raise UserError(
-                f"{path}: prompt {pattern!r} asks what comes behind it",
-                hint=r"a prompt is seen before its line ends: no $, \b, \Z, (?= or (?!",
-            )
+        check_prompt(path, pattern)
 
 
-def looks_ahead(pattern: str) -> bool:
-    """Whether a pattern asks what comes behind it: a prompt is seen before its line ends."""
-    return _LOOKS_AHEAD.search(pattern) is not None
+def check_line(path: Path, pattern: str) -> int:
+    """How many groups a pattern for a console's lines has, which are bytes. Raises UserError."""
+    try:
+        compiled = re.compile(pattern.encode())
+    except re.error as error:
+        raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
+    if compiled.search(b""):
+        raise UserError(f"{path}: {pattern!r} matches an empty line", hint="every line has it")
+    return compiled.groups
+
+
+def check_prompt(path: Path, pattern: str) -> None:
+    """A prompt is seen before its line ends, so its pattern cannot ask what comes behind it. Raises
+    UserError.
+    """
+    check_line(path, pattern)
+    if _LOOKS_AHEAD.search(pattern):
+        raise UserError(
+            f"{path}: prompt {pattern!r} asks what comes behind it",
+            hint=r"a prompt is seen before its line ends: no $, \b, \Z, (?= or (?!",
+        )

@@ -6,14 +6,13 @@ Knows nothing of who types, nor of what is to be run there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from labtasks.ground.error import UserError
-from labtasks.lab.events import looks_ahead
+from labtasks.lab.events import check_prompt
 
 FILE = "/tmp/lab.{nonce}"  # noqa: S108 (in the guest, on an overlay that is thrown away)
 
@@ -53,17 +52,7 @@ def check(path: Path, shell: Shell | None) -> None:
     if shell is None:
         return
     for pattern in (shell.prompt, *(asked for asked, _ in shell.answers)):
-        try:
-            empty = re.compile(pattern.encode()).search(b"")
-        except re.error as error:
-            raise UserError(f"{path}: {pattern!r}: {error}", hint="a Python regex") from None
-        if empty:
-            raise UserError(f"{path}: {pattern!r} matches an empty line", hint="every line has it")
-        if looks_ahead(pattern):
-            raise UserError(
-                f"{path}: [shell] {pattern!r} asks what comes behind it",
-                hint=r"a prompt is seen before its line ends: no $, \b, \Z, (?= or (?!",
-            )
+        check_prompt(path, pattern)
     if PIECE not in shell.put and LINE not in shell.put:
         raise UserError(
             f"{path}: [shell] put has no part of the script in it",

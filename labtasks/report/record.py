@@ -6,10 +6,11 @@ Knows nothing of how a report looks.
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 from labtasks.bisect.hunt import Hunt
-from labtasks.bisect.progress import Start, Told
+from labtasks.bisect.progress import Start, Told, latest
 from labtasks.bisect.search import Search, Verdict
 from labtasks.key.git import CommitId
 from labtasks.report import page, savings, spent
@@ -77,12 +78,9 @@ def _working(hunt: Hunt) -> float:
     """Seconds from the start to what was found last, without the time in which nobody searched:
     an event's own seconds count, and what lies between two of them up to a minute.
     """
-    events = hunt.journal.events
-    first = max(n for n, event in enumerate(events) if isinstance(event, Start))
-    spans = zip(events[first:], events[first + 1 :], strict=False)
     return sum(
         min(after.time - before.time, getattr(after, "seconds", 0.0) + _PAUSE)
-        for before, after in spans
+        for before, after in pairwise(latest(hunt.journal.events))
     )
 
 

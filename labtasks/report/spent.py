@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labtasks.bisect.progress import AnyEvent, Proof, Start, Told
+from labtasks.bisect.progress import AnyEvent, Proof, Told, latest
 from labtasks.store.store import Store
 from labtasks.test import verdict
 
@@ -31,8 +31,8 @@ class Spent:
 
 def of(store: Store, events: Sequence[AnyEvent]) -> Spent:
     """What the last bisect of a journal built and booted, of what the store still has."""
-    first = max(n for n, event in enumerate(events) if isinstance(event, Start))
-    since, told = events[first].time, [e for e in events[first:] if isinstance(e, Told | Proof)]
+    begin, *rest = latest(events)
+    since, told = begin.time, [event for event in rest if isinstance(event, Told | Proof)]
     until = max((event.time for event in told), default=since)
     built = {
         round(made.finished, 3): made.seconds

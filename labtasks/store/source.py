@@ -125,14 +125,13 @@ def _delta(
     entries = _sealed(root, blobs)
     vanished, _ = directories(repository, changes, old, new)
     made = {c.path for c in written}
-    for path in _topmost({c.path for c in changes if c.status == "D"} | vanished):
-        target = root / path
-        if os.path.lexists(target) or not made.isdisjoint(map(str, Path(path).parents)):
-            continue  # a file became a folder of the same name, or the other way round
-        target.parent.mkdir(parents=True, exist_ok=True)
-        layer.whiteout(target)
-        entries.append(Entry(path, "w", 0, 0, "", 0, 0))
-    return entries
+    gone = (
+        path
+        for path in _topmost({c.path for c in changes if c.status == "D"} | vanished)
+        # unless a file became a folder of the same name, or the other way round
+        if not os.path.lexists(root / path) and made.isdisjoint(map(str, Path(path).parents))
+    )
+    return entries + layer.whiteouts(root, gone)
 
 
 def _links(

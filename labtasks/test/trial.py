@@ -33,7 +33,7 @@ def verdict_on(
     Raises what building raises, UserError for a recipe without [machine], and InfraError when the
     host failed every try.
     """
-    machine_of(lab, want, vm)
+    guest = bootable(lab, want, vm)
     install, root = installed(lab, store, want, request)
     inputs = verdict.inputs_of(lab, vm, root, install, again)
     key = verdict.key_of(inputs)
@@ -42,7 +42,7 @@ def verdict_on(
         found = verdict.get(store, key)
         if found and (found.outcome is Outcome.GOOD or not request.retry):
             return found
-        bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
+        bed = _testbed(lab, store, want, vm, guest, install, root, echo=request.echo)
         runs: list[Run] = []
         while len(runs) < verdict.needed(lab):
             runs.append(bed.run(name, verdict.home(store, key) / f"console.{len(runs)}"))
@@ -71,14 +71,16 @@ def boot(lab: Lab, store: Store, want: Wanted, vm: str, request: Request) -> Run
     """Boot an installed kernel now, whatever is known of it; its verdict is not kept, its console
     is, as a log. Raises as `verdict_on`.
     """
-    machine_of(lab, want, vm)
+    guest = bootable(lab, want, vm)
     install, root = installed(lab, store, want, request)
-    bed = _testbed(lab, store, want, vm, install, root, echo=request.echo)
+    bed = _testbed(lab, store, want, vm, guest, install, root, echo=request.echo)
     return bed.run(f"boot:{want.commit.short}:{vm}", store.log(f"console-{want.commit.short}"))
 
 
-def machine_of(lab: Lab, want: Wanted, vm: str) -> Guest:
-    """What boots, refused before anything is built if a test cannot be what lab.toml says."""
+def bootable(lab: Lab, want: Wanted, vm: str) -> Guest:
+    """What boots. Raises UserError, before anything is built, for a test that cannot be as lab.toml
+    has it.
+    """
     if lab.recipe.machine is None:
         raise UserError(
             f"recipe {lab.recipe.name} has no [machine]", hint="docs/recipes.md: test VMs"
@@ -146,14 +148,14 @@ def refuse_rootless(lab: Lab, want: Wanted, vm: str) -> None:
 
 
 def _testbed(
-    lab: Lab, store: Store, want: Wanted, vm: str, install: Manifest, root: Manifest | None,
-    *, echo: bool,
+    lab: Lab, store: Store, want: Wanted, vm: str, guest: Guest, install: Manifest,
+    root: Manifest | None, *, echo: bool,
 ) -> Testbed:  # fmt: skip
     """What is booted, which must be what was sealed: its verdict is kept. Raises UserError."""
     uses = tuple(name for one in (install, root) if one for name in one.stack)
     doubt.refuse_changed(store, *(((name,), None) for name in uses))
     return Testbed(
-        lab=lab, store=store, guest=machine_of(lab, want, vm), vm=vm,
+        lab=lab, store=store, guest=guest, vm=vm,
         root=_tree(store, root), image=None if root else base.of_vm(lab, vm),
         boot=_tree(store, install), sha=want.commit.short,
         uses=uses,

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from labtasks.build import doubt, failure
 from labtasks.ground import digest
@@ -181,7 +182,7 @@ def _run(
     return steps
 
 
-def _failed(lab: Lab, store: Store, want: Wanted, step: str, log: Path, code: int) -> None:
+def _failed(lab: Lab, store: Store, want: Wanted, step: str, log: Path, code: int) -> NoReturn:
     error = failure.first_error(log, lab.recipe.errors) or f"exit status {code}"
     if full := failure.full(log):
         raise UserError(
