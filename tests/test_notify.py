@@ -100,7 +100,7 @@ def test_where_addresses_come_from(tmp_path):
     assert addresses(tmp_path, environ) == ()
     own = notify.file(environ)
     own.parent.mkdir(parents=True)
-    own.write_text("# mine\n\njson://127.0.0.1:2/\njson://127.0.0.1:1/\n")
+    own.write_text("# mine\n\n  # too\njson://127.0.0.1:2/\njson://127.0.0.1:1/\n")
     (tmp_path / "lab.toml").write_text('other = 1\n[notify]\nurls = ["json://127.0.0.1:1/"]\n')
     found = addresses(tmp_path, environ)
     assert [address.url for address in found] == ["json://127.0.0.1:1/", "json://127.0.0.1:2/"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -41,7 +43,21 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
     assert ssh.public(key).read_text().startswith("ssh-ed25519 ")
     assert key.stat().st_mode & 0o077 == 0
     assert ssh.make_key(key).read_text() == text
-    assert sorted(p.name for p in key.parent.iterdir()) == ["id", "id.pub"]
+    assert {p.name for p in key.parent.iterdir()} - {"id.lock"} == {"id", "id.pub"}
+
+
+def test_of_two_who_make_a_key_at_once_both_have_the_same_pair(tmp_path: Path) -> None:
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("ssh-keygen is missing")
+    script = "import sys; from pathlib import Path; from labtasks.site import ssh; "
+    script += "ssh.make_key(Path(sys.argv[1]))"
+    argv = [sys.executable, "-c", script, str(tmp_path / "id")]
+    makers = [subprocess.Popen(argv) for _ in range(4)]
+    assert [maker.wait() for maker in makers] == [0] * 4
+    answer = subprocess.run(
+        ["ssh-keygen", "-y", "-f", tmp_path / "id"], check=True, capture_output=True, text=True
+    )
+    assert answer.stdout.split()[:2] == (tmp_path / "id.pub").read_text().split()[:2]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -13,7 +14,7 @@ import time
 
 import filelock
 import pytest
-from conftest import behind, processes, wait_for
+from conftest import behind, environment, processes, wait_for
 
 from labtasks.ground.error import UserError
 from labtasks.store import layer, locks, store
@@ -343,8 +344,27 @@ def test_dead_owners_folders_go(built):
     (scratch / "obj" / "deep").mkdir(parents=True)
     (scratch / "owner").touch()
     (scratch / "obj" / "deep").chmod(0)
+    (scratch.parent / "somebodys").touch()  # no folder, and nobody's business
     built.doit("kernel:kernel-c")
+    (scratch.parent / "somebodys").unlink()
     built.at_rest()
+    scratch.mkdir()
+    (scratch / "owner").touch()
+    built.store.sweep()
+    built.at_rest()
+
+
+@pytest.mark.parametrize("words", ["status", "explain kernel:base", "verdict nothing"])
+def test_who_reads_along_may_stop(built, words):
+    """`doit status | true`: no traceback, and to `git bisect run` no bad commit."""
+    script = f'sleep 1; {shlex.join(built.argv(*words.split()))}; echo "status $?" >&2'
+    done = subprocess.run(
+        ["sh", "-c", f"({script}) | true"], cwd=built.directory, env=environment(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr
+    assert f"status {128 if words.startswith('verdict') else 3}" in done.stderr, done.stderr
 
 
 def test_a_lock_that_cannot_be_made_is_refused_in_words(tmp_path):
