@@ -21,7 +21,7 @@ from doit.reporter import ConsoleReporter
 from labtasks.command.kinds import MACHINES, ON_A_VM, RUNS
 from labtasks.ground import signals
 from labtasks.ground.digest import Key
-from labtasks.ground.error import InfraError, LabError, UserError, say
+from labtasks.ground.error import InfraError, LabError, UserError, say, unheard
 from labtasks.ground.space import given_space
 from labtasks.ground.words import labelled
 from labtasks.key import key
@@ -44,6 +44,14 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """The run begins."""
         self._asked = [name for name in selected if name.partition(":")[0] not in MACHINES]
         self._began = time.monotonic()
+
+    def write(self, text: str) -> None:
+        """What doit says."""
+        try:
+            super().write(text)
+            self.outstream.flush()
+        except BrokenPipeError:  # nobody reads it any more: the work goes on
+            unheard()
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say what went wrong, without a traceback unless it is a defect."""

@@ -37,10 +37,13 @@ def printable(name: str) -> str:
 
 
 def say(text: str) -> None:
-    """One calm line about what happens."""
+    """One calm line about what happens. Work goes on where nobody reads it any more."""
     live.clear()
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        unheard()
     live.again()
 
 
