@@ -354,6 +354,12 @@ def test_numbers_as_people_say_them():
     told = [words.duration(s) for s in (0.04, 9.96, 59.6, 250, 7500, float("nan"), -1)]
     assert told == ["0.0 s", "10 s", "1 min 00 s", "4 min 10 s", "2 h 05 min", "?", "?"]
     assert [words.brief(s) for s in (0, 3, 250, 7500)] == ["-", "3.0s", "4m10s", "2h05m"]
+    assert [words.size(n) for n in (512, 999.7, 3.1e6, 999_960)] == [
+        "512 B",
+        "1.0 kB",
+        "3.1 MB",
+        "1.0 MB",
+    ]
     assert words.percent(0.99996) == "99.9 %"
     assert words.percent(1) == "100 %"
     assert [words.count(n, "commit") for n in (1, 2000)] == ["1 commit", "2,000 commits"]

@@ -6,7 +6,6 @@ of what is built or booted afterwards.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,13 +131,13 @@ def _boots(lab: Lab) -> Iterator[Finding]:
 
 def _accelerated(arch: qemu.Arch) -> str:
     found = accelerator.find(arch)
-    if found == "tcg" and os.path.exists("/dev/kvm"):  # noqa: PTH110 (no Path needed)
+    if found == "tcg" and Path("/dev/kvm").exists():
         return "tcg: /dev/kvm is here, and a guest under it does not answer in time"
     return found
 
 
 def _machine(lab: Lab, name: str, machine: Vm) -> Iterator[Finding]:
-    image = lab.directory / Path(machine.image).expanduser()
+    image = lab.path(machine.image)
     yield Finding(
         what=f"vm {name}", well=image.exists(), said=f"image {image}",
         remedy="`labtasks image debian <file>` makes one, or mend `image` in lab.toml",

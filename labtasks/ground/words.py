@@ -104,7 +104,7 @@ def labelled(word: str, text: str) -> str:
 def size(count: float) -> str:
     """Bytes for a person: `512 B`, `3.1 MB`, `40 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:
             return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"

@@ -122,5 +122,5 @@ def _about(lab: Lab) -> str:
     if lab.builder_ssh:
         about = lab.ssh(lab.builder_ssh)
         return json.dumps([about.host, about.port, *questions])
-    image = lab.directory / Path(lab.vm(lab.builder_vm).image).expanduser()
+    image = lab.path(lab.vm(lab.builder_vm).image)
     return json.dumps([str(image), memory.stamp(image), *questions])

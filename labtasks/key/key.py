@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -105,7 +104,7 @@ def wanted(lab: Lab, kind: Kind, commit: Commit, world: World) -> Wanted:
 def _through(lab: Lab) -> list[tuple[str, str]]:
     """The machine that installs, by its image, and what is installed onto."""
     chosen = lab.settings.install
-    image = lab.directory / Path(lab.vm(chosen.through).image).expanduser()
+    image = lab.path(lab.vm(chosen.through).image)
     return [
         ("through", json.dumps([image.name, *memory.stamp(image)])),
         ("base", base.content_of(lab)),

@@ -19,7 +19,7 @@ def path_of(lab: Lab) -> Path:
         raise UserError(
             "it is installed onto no base", hint='base = "..." in [install] or the [vm.<name>]'
         )
-    base = (lab.directory / Path(lab.settings.install.base).expanduser()).absolute()
+    base = lab.path(lab.settings.install.base)
     if not base.is_file():
         raise UserError(
             f"[install] base: {base} is no file",
@@ -45,7 +45,7 @@ def of_vm(lab: Lab, vm: str) -> Path | None:
     texts = (*guest.steps, *guest.drives, *guest.arguments, guest.append) if guest else ()
     if not image or not any("{image}" in text for text in texts):
         return None
-    path = (lab.directory / Path(image).expanduser()).absolute()
+    path = lab.path(image)
     if not path.is_file():
         raise UserError(
             f"[vm.{vm}] image: {path} is no file",

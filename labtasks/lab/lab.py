@@ -43,10 +43,14 @@ class Lab:
     directory: Path
     settings: Settings
 
+    def path(self, text: str) -> Path:
+        """A path of lab.toml, absolute: relative ones begin at the lab."""
+        return (self.directory / Path(text).expanduser()).absolute()
+
     @cached_property
     def cache(self) -> Path:
         """The cache directory, absolute."""
-        return (self.directory / Path(self.settings.cache).expanduser()).absolute()
+        return self.path(self.settings.cache)
 
     @cached_property
     def namespace(self) -> namespace.Kind:
@@ -179,7 +183,7 @@ class Lab:
     def text(self, where: str, table: str) -> str:
         """A text file that a table of lab.toml names. Raises UserError."""
         try:
-            return (self.directory / Path(where).expanduser()).read_text(encoding="utf-8")
+            return self.path(where).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise UserError(
@@ -196,7 +200,7 @@ class Lab:
     def repository(self) -> Repository:
         """The repository, opened when first asked for. Raises UserError."""
         name = self.settings.repository
-        path = self.cache / "demo" if name == DEMO else self.directory / Path(name).expanduser()
+        path = self.cache / "demo" if name == DEMO else self.path(name)
         if name == DEMO and not path.exists():
             _make_demo(path)
         return Repository(path)

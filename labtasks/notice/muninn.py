@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -88,8 +89,6 @@ def _beside(command: str) -> str:
     """Labtasks' own commands are found beside muninn, where PATH does not have them."""
     here = Path(sys.argv[0]).resolve().parent / command
     ours = command in ("eitri", "brokkr", "doit", "labtasks")
-    import shutil  # noqa: PLC0415 (process has it already)
-
     return str(here) if ours and not shutil.which(command) and here.exists() else command
 
 

@@ -45,7 +45,7 @@ def remote(lab: Lab, name: str) -> Remote:
 def _key(lab: Lab, name: str, about: Ssh) -> Path:
     if not about.key:
         return ssh.make_key(lab.key_file)
-    path = lab.directory / Path(about.key).expanduser()
+    path = lab.path(about.key)
     if not path.exists():
         raise UserError(f"ssh {name}: {path} is missing", hint=f"mend `key` in [ssh.{name}]")
     return path

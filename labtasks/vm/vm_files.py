@@ -59,7 +59,7 @@ def with_kernel(vm: Vm, lab: Lab) -> Vm:
     """A machine as described, with the kernel and the initial RAM disk that lie beside its image
     where it names neither them nor a firmware.
     """
-    image = lab.directory / Path(vm.image).expanduser()
+    image = lab.path(vm.image)
     kernel, initrd = image.with_suffix(".kernel"), image.with_suffix(".initrd")
     if vm.kernel or vm.initrd or vm.firmware or not (kernel.is_file() and initrd.is_file()):
         return vm
@@ -73,7 +73,7 @@ def _named(lab: Lab, name: str, vm: Vm) -> Base:
             f"vm {name} has no disk of its own: it boots what was installed",
             hint=f"`doit test:<ref>:{name}`, or set `image` in [vm.{name}]",
         )
-    image = (lab.directory / Path(vm.image).expanduser()).absolute()
+    image = lab.path(vm.image)
     try:
         info = image.stat()
     except OSError as error:
@@ -108,7 +108,7 @@ def write_seed(lab: Lab, name: str, vm: Vm, state: Path) -> None:
 def firmware(vm: Vm, lab: Lab) -> str:
     """The UEFI image to start with; "" for none. Raises UserError when there is none here."""
     if vm.firmware not in ("", "uefi"):
-        return str((lab.directory / Path(vm.firmware).expanduser()).absolute())
+        return str(lab.path(vm.firmware))
     if vm.firmware == "" and (vm.arch != "aarch64" or vm.kernel):
         return ""
     binary = Path(process.which(qemu.binary(vm.arch)))
