@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Content, Repo, _facts, needs, stack_content
 
+from labtasks.store import layer
 from labtasks.trace.trace import Job, Trace
 
 RECIPE = """
@@ -164,6 +165,36 @@ def test_left_as_it_was(make_lab, repo, tmp_path, case):
     said = lab.doit("kernel:one", "kernel:two")
     assert said.rung("kernel", repo.short("two")) == rung, said.text
     assert shown(lab, "two") == plain(repo, "two", tmp_path / "plain"), said.text
+
+
+TOOL = (
+    "all:\n\t$(MAKE) $(O)/tool\n\t$(MAKE) $(O)/out $(O)/2 $(O)/3\n"
+    "$(O)/tool: tool.sh\n\tcp tool.sh $@\n$(O)/%: in | $(O)/tool\n\tsh $(O)/tool > $@\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "many", "rung", "text"),
+    [
+        ("", 1000, "incremental", "b"),
+        ('trusted_tools = ["tool"]\n', 1000, "incremental", "a"),
+        ("", 0, "incremental then clean", "b"),  # most of the build, once more: rather clean
+    ],
+)
+def test_a_tool_that_the_build_makes(make_lab, repo, monkeypatch, trusted, many, rung, text):
+    repo.write("Makefile", TOOL)
+    for name in ("a", "b"):
+        change(repo, {"tool.sh": f"echo {name}\n", "in": ""})
+        repo.commit(name, tag=name)
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE + trusted)
+    (lab.directory / "sitecustomize.py").write_text(
+        f"from labtasks.build import leftover\nleftover._MANY = {many}\n"
+    )
+    said = lab.doit("kernel:a", "kernel:b", env={"PYTHONPATH": str(lab.directory)})
+    assert said.rung("kernel", repo.short("b")) == rung, said.text
+    stack = lab.manifest("kernel", "b").stack
+    assert layer.find(lab.store.layers, stack, "out").read_text() == f"{text}\n", said.text
 
 
 @pytest.mark.parametrize("driver", ["root", "copy"])

@@ -28,6 +28,9 @@ from labtasks.trace.trace import CHECK, DRIVER, Change, Job, Trace
 
 _CHUNK = 1 << 20
 
+_MANY = 1000
+"""Jobs from which most of a build is not done once more: a clean one takes no longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
@@ -45,7 +48,8 @@ def outdated(
     store: Store, space: Workspace, base: Candidate | None, seen: Trace | None, *, deep: bool
 ) -> tuple[str, ...]:
     """Objects to be removed before make runs once more, with all that their jobs wrote. `deep`:
-    what this run made counts too, as far as it can be seen before it is harvested.
+    what this run made counts too, as far as it can be seen before it is harvested. Raises
+    BuildError where most of the build would be made once more.
     """
     if base is None or base.trace is None or seen is None:
         return ()
@@ -57,7 +61,11 @@ def outdated(
         found = _left(base, seen, changes, lambda path: _now(space, path) is not None)
     else:
         found = _left(base, seen, (), lambda path: path.removeprefix(_root(trace)) in before)
-    return written(trace, [one.name for one in found if not one.ran], in_tree=trace.in_tree)
+    idle = [one.name for one in found if not one.ran]
+    again = len(trace.downstream(idle))
+    if again > max(_MANY, trace.count // 2):
+        raise BuildError(f"{again} of {trace.count} jobs would have to run once more")
+    return written(trace, idle, in_tree=trace.in_tree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,7 +152,8 @@ class _Filler:
             raise UserError(f"{self.path}: checks_commands is {checks!r}", hint="yes or no")
         lists = {
             field: self.texts(getattr(found, field))
-            for field in ("steps", "inputs", "outputs", "volatile", "depends", "unseen", "no_rules")
+            for field in Part.__struct_fields__
+            if field != "checks_commands"
         }
         return Part(**lists, checks_commands=checks)
 

@@ -57,6 +57,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether make itself rebuilds what another command makes now: "yes" or "no"."""
     no_rules: tuple[str, ...] = ()
     """Sources that make asks about, but not for anything that a command is made of."""
+    trusted_tools: tuple[str, ...] = ()
+    """Programs below {obj} that the build makes for itself: all versions of one make the same."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,7 +219,7 @@ def _check_part(path: Path, kind: str, part: Part) -> None:
     _check_below(path, f"[{kind}] inputs", part.inputs)
     for field in ("unseen", "no_rules"):
         _check_below(path, f"[{kind}] {field}", getattr(part, field))
-    for field in ("outputs", "volatile", "depends"):
+    for field in ("outputs", "volatile", "depends", "trusted_tools"):
         _check_below(path, f"[{kind}] {field}", getattr(part, field), "{obj}")
 
 

@@ -176,6 +176,8 @@ def _weigh(
     if hidden and _hides(store, manifest, hidden):
         return None
     trace = store.trace(manifest)
+    if trace and lab.recipe.parts[want.kind].trusted_tools:
+        trace = trace.trusting(globs.matcher(lab.recipe.parts[want.kind].trusted_tools))
     seen = _seen(lab, want, near, trace, changes, obj)
     return Candidate(
         manifest=manifest,

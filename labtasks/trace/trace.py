@@ -16,7 +16,7 @@ change costs to build, nor anything about git beyond the letters of `diff --name
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -33,6 +33,10 @@ DRIVER = ""  # the name of the driver's job
 CHECK = "check "  # how the names of checks begin
 REASONS_KEPT = 3
 _NONE: Sequence[int] = ()
+
+
+def _nothing(_path: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +83,19 @@ class Trace:
         self._rows: Mapping[Kind, Rows] = {kind: dict(rows[kind]) for kind in KINDS}
         self.in_tree = in_tree
         self.problems = tuple(problems)
+        self._trusted: Callable[[str], bool] = _nothing
 
     @classmethod
     def _of_rows(
-        cls, names: list[str], rows: Mapping[Kind, Rows], in_tree: bool, problems: Iterable[str]
+        cls,
+        names: list[str],
+        rows: Mapping[Kind, Rows],
+        in_tree: bool,
+        problems: Iterable[str],
+        trusted: Callable[[str], bool] = _nothing,
     ) -> Trace:
         trace = cls({}, in_tree=in_tree, problems=problems)
-        trace._names, trace._rows = names, rows
+        trace._names, trace._rows, trace._trusted = names, rows, trusted
         return trace
 
     @property
@@ -150,6 +160,17 @@ class Trace:
         """
         return frozenset(self._rows["rules"])
 
+    def trusting(self, programs: Callable[[str], bool]) -> Trace:
+        """The same trace, for which some objects are the same whatever is in them now: programs of
+        which every version makes the same.
+        """
+        tree = "src/" if self.in_tree else "obj/"
+
+        def trusted(path: str) -> bool:
+            return path.startswith(tree) and programs(path.removeprefix(tree))
+
+        return Trace._of_rows(self._names, self._rows, self.in_tree, self.problems, trusted)
+
     def downstream(self, names: Iterable[str]) -> frozenset[str]:
         """These jobs and all that used what they made, and so on; the driver and checks apart."""
         number_of = {name: number for number, name in enumerate(self._names)}
@@ -167,7 +188,8 @@ class Trace:
         reads = self._rows["reads"]
         fresh = set(found)
         while fresh:
-            paths = [path for number in fresh for path in made[number]]
+            paths = {path for number in fresh for path in made[number]}
+            paths = {path for path in paths if not self._trusted(path)}
             fresh = {n for path in paths for n in reads.get(path, _NONE)} - found - apart
             found |= fresh
         return frozenset(self._names[number] for number in found)
@@ -278,6 +300,8 @@ class Trace:
         """
         reasons: defaultdict[int, list[str]] = defaultdict(list)
         for status, path in changes:
+            if status == "M" and self._trusted(path):
+                continue
             for number in self._seeing(status, path, vanished, appeared):
                 reasons[number].append(path)
         names = self._names
