@@ -181,7 +181,7 @@ TOOL = (
         ("", 0, "incremental then clean", "b"),  # most of the build, once more: rather clean
     ],
 )
-def test_a_tool_that_the_build_makes(make_lab, repo, monkeypatch, trusted, many, rung, text):
+def test_a_tool_that_the_build_makes(make_lab, repo, trusted, many, rung, text):
     repo.write("Makefile", TOOL)
     for name in ("a", "b"):
         change(repo, {"tool.sh": f"echo {name}\n", "in": ""})

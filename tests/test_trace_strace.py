@@ -195,3 +195,19 @@ def test_links_made_read_and_known_before() -> None:
     assert "src/sys/x86/include/a.h" in parse(read).reads
     trace = parse(start + '1 open("m/a.h", O_RDONLY) = 3\n', {"obj/m": "/mnt/src/sys"})
     assert trace.reads >= {"obj/m", "src/sys/a.h"}
+
+
+def test_who_writes_through_a_link_does_not_write_the_link() -> None:
+    """But looks at it: FreeBSD installs into a folder that `ln -s ../bin usr/sbin` made."""
+    trace = parse(
+        '1 execve("/usr/bin/make", ["make"], 0x1 /* 2 vars */) = 0\n'
+        "1 vfork() = 2\n"
+        '2 execve("/bin/ln", ["ln"], 0x1 /* 2 vars */) = 0\n'
+        '2 symlink("../bin", "/mnt/obj/usr/sbin") = 0\n'
+        "1 vfork() = 3\n"
+        '3 execve("/bin/cp", ["cp"], 0x1 /* 2 vars */) = 0\n'
+        '3 open("/mnt/obj/usr/sbin/config", O_WRONLY|O_CREAT|O_EXCL, 0755) = 3\n'
+    )
+    assert "obj/bin/config" not in trace.makers("obj/usr/sbin")
+    copied = trace.jobs["obj/bin/config"]
+    assert (copied.writes, copied.reads) == ({"obj/bin/config"}, {"obj/usr/sbin"})

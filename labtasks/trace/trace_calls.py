@@ -246,7 +246,12 @@ class Calls:
         if self._doors:
             problems.append(f"{self._doors} links from outside into the trees")
         own = "src/" if self.trees.in_tree else "obj/"
-        names = cache(lambda path: self.trees.names(text_of(path)))
+
+        @cache
+        def names(path: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+            text = text_of(path)
+            return self.trees.way(text), self.trees.own(text)
+
         made = jobs_of(self.processes, names, own)
         return Trace(made, in_tree=self.trees.in_tree, problems=problems)
 

@@ -42,19 +42,24 @@ class _Record:
         if letter in ("R", "E", "S"):
             self.reads.update(self._names(cwd, rest))
         elif letter in ("W", "D"):
-            self.writes.update(self._names(cwd, rest))
+            self._wrote(cwd, rest)
         elif letter in ("M", "L"):
             old, new = _two_paths(rest)
             self.reads.update(self._names(cwd, old))
-            self.writes.update(self._names(cwd, new))
+            self._wrote(cwd, new)
             if letter == "M":
-                self.writes.update(self._names(cwd, old))
+                self._wrote(cwd, old)
         elif letter == "C":
             self.cwds[pid] = self.trees.directory(posixpath.join(cwd, rest))
         elif letter == "F":
             self.cwds[rest.strip()] = cwd
         elif letter == "A":
             self.lost += 1
+
+    def _wrote(self, cwd: str, path: str) -> None:
+        full = posixpath.join(cwd, path)
+        self.writes.update(self.trees.own(full))
+        self.reads.update(self.trees.way(full))
 
     def _names(self, cwd: str, path: str) -> tuple[str, ...]:
         return self.trees.names(posixpath.join(cwd, path))

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from labtasks.trace.trace import DRIVER, KINDS, Job, Kind, check_name
 
-Names = Callable[[bytes], tuple[str, ...]]
-"""A raw path -> the trace paths it concerns, the file itself last."""
-
+Names = Callable[[bytes], tuple[tuple[str, ...], tuple[str, ...]]]
+"""A raw path -> the links that lead to its folder, and what it is itself (see Trees)."""
 _BESIDE = re.compile(r"^\.|\.(d|dep|cmd|log|map)$")  # what a command leaves beside its product
 _TEMPORARY = re.compile(r"(^|[._-])te?mp([._-]|$)|~$|^cc[A-Za-z0-9]{6}\.")
 
@@ -100,7 +99,7 @@ def jobs_of(processes: Sequence[Process], names: Names, own: str) -> dict[str, J
     for root, group in groups.items():
         name = _name(group, names, own)
         found = _ruling(root, group, makes[root], named=name != DRIVER)
-        if name == DRIVER and any(names(path) for p in group for path in p.writes):
+        if name == DRIVER and any(names(path)[1] for p in group for path in p.writes):
             found = group  # it wrote into the sources
         ruling += found
         if name != DRIVER:
@@ -148,14 +147,19 @@ def _heard_in(root: Process, process: Process) -> bool:
     return False
 
 
-def _job(group: Iterable[Process], names: Names) -> Job:
-    return Job(**{kind: _paths(kind, group, names) for kind in KINDS if kind != "rules"})
+def _job(group: Collection[Process], names: Names) -> Job:
+    sets = {kind: _paths(kind, group, names) for kind in KINDS if kind != "rules"}
+    sets["reads"] |= {link for p in group for path in p.writes for link in names(path)[0]}
+    return Job(**sets)
 
 
 def _paths(kind: Kind, group: Iterable[Process], names: Names) -> frozenset[str]:
     sets: Iterable[Iterable[bytes]] = (getattr(process, kind) for process in group)
     paths: set[bytes] = set().union(*sets)
-    return frozenset(name for path in paths for name in names(path))
+    written = kind in ("writes", "appends")
+    return frozenset(
+        name for path in paths for some in names(path)[1 if written else 0 :] for name in some
+    )
 
 
 def _name(processes: list[Process], names: Names, own: str) -> str:
@@ -174,7 +178,7 @@ def _name(processes: list[Process], names: Names, own: str) -> str:
         if line > 0 and last.get(path.rpartition(b"/")[0], 0) > -line
     ]
     for paths in (left, last):
-        made = [n for path in paths for n in names(path)[-1:] if n.startswith(own)]
+        made = [n for path in paths for n in names(path)[1][-1:] if n.startswith(own)]
         if made:
             return min(made, key=_rank)
     return DRIVER

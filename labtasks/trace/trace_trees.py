@@ -55,8 +55,17 @@ class Trees:
 
         The file itself comes last, before it the links (in the trees) that lead to it.
         """
+        return (*self.way(path), *self.own(path))
+
+    def way(self, path: str) -> tuple[str, ...]:
+        """The links that lead to a path's folder: whoever writes there does not write to them."""
+        _, links = self._real(path.rpartition("/")[0])
+        return tuple(short for p in links if (short := self._short(p)))
+
+    def own(self, path: str) -> tuple[str, ...]:
+        """The file itself, last; before it the path, if that is a link, and further ones."""
         above, _, name = path.rpartition("/")
-        full, links = self._step(self._real(above), name)
+        full, links = self._step((self._real(above)[0], ()), name)
         return tuple(short for p in (*links, full) if (short := self._short(p)))
 
     def _real(self, path: str, depth: int = 0) -> _Real:
