@@ -20,6 +20,8 @@ from labtasks.build import failure
         ("sh: 7: build/make.py: not found", "sh: 7: build/make.py: not found"),
         ("bash: line 1: bmake: command not found", "bash: line 1: bmake: command not found"),
         ("/bin/sh: 1: ccx: not found\nmake: *** [a.o] Error 127", "/bin/sh: 1: ccx: not found"),
+        ("\x1b[01m\x1b[Ka.c:3:\x1b[m \x1b[01;31m\x1b[Kerror: \x1b[mx", "a.c:3: error: x"),
+        ("ld: b.o: multiple definition of `b'\ncollect2: error: ld", "ld: b.o: multiple defin"),
         ("all is well: checking for cc: not found", ""),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -57,6 +58,8 @@ class Table:
 
     def known(self, _commit: Commit) -> bool:
         return False
+
+    ready = known
 
     def probe(
         self, commit: Commit, *, again: int = 0, built: Callable[[], None] = lambda: None
@@ -250,6 +253,10 @@ def test_what_clean_builds_deny_is_thrown_out(make, monkeypatch):
     assert state.culprit.commits == (ids[4],)
     assert [p.agrees for p in state.proofs][-2:] == [True, True]
     assert not all(e.agrees for e in hunt.journal.events if isinstance(e, Proof))
+    found = record.record(hunt)
+    assert summary.verdict_of_proof(found).startswith("proved: ")
+    assert found.refuted[0].startswith(f"{ids[9][:12]} was named before: built clean, its parent")
+    assert all(refuted in summary.text(found) for refuted in found.refuted)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -364,6 +371,29 @@ class Reader(Forecast):
 
     def why_idle(self, **_: Any) -> str:
         return "nothing that the builds of kernel:c0 read was changed"
+
+
+@pytest.mark.parametrize("culprit", [3, 4, 5])
+def test_what_a_later_build_reads_is_folded_no_more(make, capsys, culprit):
+    """A file that is there only between the ends: neither end's build read it."""
+    hunt, table, ids = make(from_number(culprit), prove=False)
+
+    class Learner(Reader):
+        def cannot_matter(self, parents: Any, _about: Any, **_: Any) -> set:
+            return set() if {2, 6} & {*table.asked} else set(parents) & {*ids[3:6]}
+
+    hunt.forecast = Learner(hunt.lab, hunt.store)
+    assert hunt.run().culprit.commits == (ids[culprit],)
+    assert "read what 3 commits without a test changed" in capsys.readouterr().out
+
+
+def test_what_was_built_can_be_tested_beside_what_could_not(make):
+    hunt, _, ids = make(lambda _number, _world: Outcome.UNTESTABLE)
+    hunt.journal.add(Told(commit=ids[5], verdict=Verdict.SKIP))
+    hunt.store.all = lambda kind: [SimpleNamespace(commit=ids[6])] if kind == "kernel" else []
+    assert hunt._sound() == {ids[6]}
+    hunt.journal.add(Told(commit=ids[7], verdict=Verdict.SKIP, digest="ab"))  # it does not boot
+    assert not hunt._sound()
 
 
 def test_reasons_outlive_a_kill(make, capsys):

@@ -38,6 +38,11 @@ def test_accelerated_guests_get_the_hosts_processor():
     assert "if=pflash,format=raw,readonly=on,file=/edk2.fd" in words
 
 
+def test_a_board_has_its_own_processor():
+    assert "-cpu" not in argv(Machine(arch="armv7", type="lm3s6965evb"))
+    assert "-cpu" in argv(Machine(arch="amd64", type="q35"))
+
+
 @pytest.mark.parametrize("arch", ARCHES)
 def test_every_architecture_has_its_emulator(arch):
     """QEMU itself knows the machine and the processor; where it is missing its package is told."""

@@ -7,7 +7,7 @@ whoever knows what is built already. Knows the search, and nothing of how a cost
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from labtasks.bisect import graph as commits
@@ -59,14 +59,17 @@ class Choice:
 def choose(
     search: Search,
     cost: Callable[[CommitId], float] = lambda _commit: 1.0,
+    sound: Collection[CommitId] = (),
 ) -> Choice | None:
     """The next commit to test; None when the search is done.
 
     Most expected information per expected second, among those whose split is near enough to the
     best. `cost` gives seconds to a commit's verdict, 0 when it is known already; it is asked once
     for each commit that is eligible, or, where these are many, for the best and some of the rest.
+    `sound` commits can be tested, whatever lies beside them.
     """
     near = commits.distances(search.graph.parents, search.open, search.skipped)
+    near = {commit: steps for commit, steps in near.items() if commit not in sound}
     priced = [
         replace(choice, commit=commit, seconds=seconds)
         for choice in _some(_eligible(search, _testable(search, near)))

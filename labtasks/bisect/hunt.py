@@ -169,7 +169,7 @@ class Hunt(Case):
                 self.test(self.about[known], why="its verdict is known", search=search)
                 continue
             self._prices.clear()  # what was built since makes others cheaper
-            best = choice.choose(search, self._price)
+            best = choice.choose(search, self._price, self._sound())
             if best is None:
                 break
             why = self._why(search, best)
@@ -180,7 +180,7 @@ class Hunt(Case):
             self.outlook(search, best.seconds)
             self.test(self.about[best.commit], why=why, search=search)
             self._beside = []
-            if self.forecast.knows and not knew:  # now it shows which commits cannot matter
+            if self._shows_otherwise(place, knew=knew):
                 return self.state
             left = self.replayed(place)
             to_come = prospect.text(left.expected_steps, self.outlook(left))
@@ -194,6 +194,21 @@ class Hunt(Case):
             self.view.build_ahead(())
         self.journal.add(Culprit(commits=search.culprits(), probability=round(sure, 4)))
         return self.state
+
+    def _shows_otherwise(self, place: Graph, *, knew: bool) -> bool:
+        """Whether what was built since tells otherwise which commits cannot matter: the first
+        trace, or one of a build that read what a folded commit changed.
+        """
+        if not knew:
+            return self.forecast.knows
+        folded = {c: self.parents[c] for c, root in place.place.items() if root != c}
+        own = self.prober.world is None
+        idle = self.forecast.cannot_matter(folded, self.about, worlds=own)
+        if folded.keys() <= idle:
+            return False
+        more = count(len(folded.keys() - idle), "commit")
+        say(f"bisect: what was built read what {more} without a test changed: these count now")
+        return True
 
     def _known(self, search: Search) -> CommitId | None:
         """A commit in question whose verdict is at hand, the best split first: whatever is known is
@@ -237,14 +252,26 @@ class Hunt(Case):
         return f"{why}; the best split, {other.commit[:12]}: {other.told()}" if other else why
 
     def _price(self, commit: CommitId) -> float:
-        """Seconds until a commit's verdict, 0 when it is known."""
+        """Seconds until a commit's verdict: a test's where it is built, 0 when it is known."""
         if commit not in self._prices:
             about = self.about[commit]
             own = self.prober.world_for(about)[0] is None
-            known = self.prober.known(about)
-            price = 0.0 if known else self.forecast.seconds(about.tree, world=own)
-            self._prices[commit] = price
+            if self.prober.known(about):
+                self._prices[commit] = 0.0
+            elif self.prober.ready(about):
+                self._prices[commit] = self.forecast.test_seconds
+            else:
+                self._prices[commit] = self.forecast.seconds(about.tree, world=own)
         return self._prices[commit]
+
+    def _sound(self) -> frozenset[CommitId]:
+        """Commits that can be tested whatever lies beside them, for they were built: where none
+        that was built could not be tested.
+        """
+        skips = [told for told in self.state.told if told.verdict is Verdict.SKIP]
+        if not skips or any(told.digest for told in skips):
+            return frozenset()
+        return frozenset(CommitId(made.commit) for made in self.store.all("kernel"))
 
     def _next_ones(self, search: Search, best: choice.Choice) -> Iterator[Commit]:
         """What will be tested after this one, the likelier first."""

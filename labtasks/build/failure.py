@@ -23,7 +23,7 @@ from labtasks.lab.settings import FILE, Settings
 _ERRORS = (
     r"(?i)^(?!collect2: ).*\b(?:fatal )?error\b\s*:",  # the linker's own words are above gcc's
     r"^[\w.]+(?:Error|Exception): ",  # Python's
-    r"undefined reference to",
+    r"(?:undefined reference to|multiple definition of) ",
     r"don't know how to make",
     r"No rule to make target",
     r"(?i)^(?:\S*sh: (?:(?:line )?\d+: )?)?\S+: (?:command )?not found",  # a shell's
@@ -33,6 +33,9 @@ _ERRORS = (
 )
 """What the first error of a build log looks like, from the most to the least telling."""
 
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""A terminal's control sequence."""
+
 
 def first_error(log: Path, patterns: Sequence[str]) -> str:
     """The line of a build log that says what went wrong first; "" when none looks so."""
@@ -40,7 +43,10 @@ def first_error(log: Path, patterns: Sequence[str]) -> str:
 
 
 def first_of(lines: Sequence[str], patterns: Sequence[str] = ()) -> str:
-    """The first of some lines that says what went wrong; "" when none looks so."""
+    """The first of some lines that says what went wrong, without its colours; "" when none looks
+    so.
+    """
+    lines = [_COLOUR.sub("", line) for line in lines]
     for pattern in (*patterns, *_ERRORS):
         search = re.compile(pattern).search
         for line in lines:

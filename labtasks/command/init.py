@@ -49,7 +49,8 @@ def plain(directory: Path, repository: str | None, name: str) -> None:
     """A lab that builds on this machine. Raises UserError."""
     chosen = _chosen(directory, repository, name)
     _write(directory, chosen)
-    say(f"{directory}: a lab. Read {FILE}, then: cd {directory} && doit build:HEAD")
+    go = "" if directory.resolve() == Path.cwd() else f"cd {directory} && "
+    say(f"{directory}: a lab. Read {FILE}, then: {go}doit build:HEAD")
 
 
 def in_debian(

@@ -146,7 +146,8 @@ def _saves(found: Report) -> bool:
 
 def _proof(found: Report) -> str:
     items = "".join(_proved(found, proof) for proof in found.proofs)
-    return f'<ul class="proofs">{items}</ul>' if items else ""
+    before = "".join(f"<p>{e(line)}</p>" for line in found.refuted)
+    return before + (f'<ul class="proofs">{items}</ul>' if items else "")
 
 
 def _proved(found: Report, proof: Proof) -> str:

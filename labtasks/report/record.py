@@ -6,9 +6,11 @@ Knows nothing of how a report looks.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from labtasks.bisect import progress
 from labtasks.bisect.hunt import Hunt
 from labtasks.bisect.progress import Start, Told, latest
 from labtasks.bisect.search import Search, Verdict
@@ -58,6 +60,7 @@ def record(hunt: Hunt) -> Report:
         message=message,
         steps=steps,
         proofs=tuple(_proofs(hunt)),
+        refuted=tuple(_refuted(hunt)),
         nodes=tuple(_nodes(hunt, search, culprits)),
         started=begin.time,
         seconds=round(_working(hunt), 1),
@@ -151,8 +154,28 @@ def _proofs(hunt: Hunt) -> list[Proof]:
             reason=proof.reason,
             seconds=proof.seconds,
         )
-        for proof in hunt.state.proofs
+        for proof in hunt.state.proofs[_last_named(hunt) :]
     ]
+
+
+def _refuted(hunt: Hunt) -> Iterator[str]:
+    """Who was named before, and whose clean build spoke against it."""
+    named, final = "", hunt.state.proofs[_last_named(hunt) :]
+    every = (event for event in latest(hunt.journal.events) if isinstance(event, progress.Proof))
+    for proof in every:
+        if proof in final:
+            break
+        named = proof.commit if proof.role == "culprit" else named
+        if not proof.agrees:
+            who = "it" if proof.commit == named else f"its {proof.role} {proof.commit[:12]}"
+            word = hunt.begin.terms.word(proof.verdict)
+            yield f"{named[:12]} was named before: built clean, {who} is {word}"
+
+
+def _last_named(hunt: Hunt) -> int:
+    """Where the proof of the commit begins that is named in the end."""
+    proofs = hunt.state.proofs
+    return max((n for n, proof in enumerate(proofs) if proof.role == "culprit"), default=0)
 
 
 def _nodes(hunt: Hunt, search: Search, culprits: tuple[CommitId, ...]) -> list[Node]:

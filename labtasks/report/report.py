@@ -106,8 +106,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `build_seconds` what they took; `boots` are runs of tests. `nodes` has the newest first,
     children before parents. `full_build_seconds` is what one build of everything takes;
     `saved_seconds` is the time this took less than such a build at each step; `savings` say in
-    sentences what spared work, and why. `excerpt` is the
-    console around the failure, `commands` show it again.
+    sentences what spared work, and why. `refuted` says who was named before, and what the proof
+    of that came to. `excerpt` is the console around the failure, `commands` show it again.
     """
 
     repository: str
@@ -124,6 +124,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     steps: tuple[Step, ...] = ()
     proofs: tuple[Proof, ...] = ()
+    refuted: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     started: float = 0
     seconds: float = 0

@@ -88,6 +88,8 @@ def _facts(report: Report) -> Iterator[str]:
         yield _labelled("" if at else "repeats", line)
     if report.culprits:
         yield _labelled("proof", verdict_of_proof(report))
+    for line in report.refuted:
+        yield _labelled("", plain(line))
     for proof in report.proofs:
         agrees = "as found" if proof.agrees else "NOT as found"
         words = f"{role(report, proof):<8} {short(proof.commit)} {plain(proof.verdict)}, {agrees}"

@@ -49,7 +49,7 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
             return Decision(rung="cutoff", why=why, base=one)
     for one in usable:
         if one.proved:
-            changed = count(len(one.changed_src), "changed file")
+            changed = count(len(one.changed_paths), "changed file")
             if one.changed_obj:
                 changed += f" and {count(len(one.changed_obj), 'object')} below it"
             why = f"{changed} since {one.manifest.origin}, nothing of which its build read"

@@ -26,6 +26,8 @@ _TYPE = {"amd64": "pc", "i386": "pc", "aarch64": "virt", "armv7": "virt", "riscv
 _CPU = {"riscv64": "rv64"}
 """The emulated processor where it is not "max": QEMU 7 has no such for every architecture."""
 
+_GENERIC = ("pc", "q35", "microvm", "virt")
+"""Models that take any processor, by the beginnings of their names; a board has its own."""
 
 _PORTS = {"pc": 4, "virt": 1}
 """Serial ports that a machine has of its own, where more are put on PCI cards."""
@@ -103,11 +105,13 @@ def binary(arch: Arch) -> str:
 
 def argv(machine: Machine) -> list[str]:
     """The command line of a machine."""
+    model = machine.type or _TYPE[machine.arch]
+    generic = model.startswith(_GENERIC)
     emulated = _CPU.get(machine.arch, "max")
     cpu = "host" if machine.accel in ("kvm", "hvf") else emulated  # what the processor really has
     words = [
         binary(machine.arch), "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", machine.type or _TYPE[machine.arch], "-accel", machine.accel, "-cpu", cpu,
+        "-machine", model, "-accel", machine.accel, *(["-cpu", cpu] if generic else []),
         "-m", str(machine.memory), "-smp", str(machine.cpus),
     ]  # fmt: skip
     if machine.name:
