@@ -185,8 +185,9 @@ class _Case:
         if self.ended.status is None:
             return Outcome.INFRASTRUCTURE, "the machine was not started", None
         if not ours and self.ended.status:
-            why = f"the machine was ended from outside: exit status {self.ended.status}"
-            return Outcome.INFRASTRUCTURE, why, None
+            begun = self.ended.console or self.said.verdicts or self.ended.status < 0
+            how = "the machine was ended from outside" if begun else "the emulator did not begin"
+            return Outcome.INFRASTRUCTURE, f"{how}: exit status {self.ended.status}", None
         if not self.ended.console and not self.said.verdicts:
             return Outcome.INFRASTRUCTURE, "not a byte came on the console", None
         if len(self.said.verdicts) > 1:
