@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from labtasks.build import failure
+from labtasks.lab.recipe import SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,12 @@ from labtasks.build import failure
 def test_the_first_error_is_the_telling_one(log, error):
     found = failure.first_of(log.splitlines())
     assert found.startswith(error) if error else not found
+
+
+def test_freebsd_names_the_compilers_error_before_makes():
+    errors = tomllib.loads((SHIPPED / "freebsd.toml").read_text())["errors"]
+    log = "make: error: of a test\nsys/kern/a.c:6:2: error: not yet\n*** [a.o] Error code 1\n"
+    assert failure.first_of(log.splitlines(), errors) == "sys/kern/a.c:6:2: error: not yet"
+    assert failure.first_of(["make: error: x", "*** [b] Error code 2"], errors).startswith(
+        "*** [b]"
+    )
