@@ -29,7 +29,7 @@ from labtasks.trace.trace import CHECK, DRIVER, Change, Job, Trace
 _CHUNK = 1 << 20
 
 _MANY = 1000
-"""Jobs from which most of a build is not done once more: a clean one takes no longer."""
+"""Objects from which most of a build is not made once more: a clean one takes no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +61,11 @@ def outdated(
         found = _left(base, seen, changes, lambda path: _now(space, path) is not None)
     else:
         found = _left(base, seen, (), lambda path: path.removeprefix(_root(trace)) in before)
-    idle = [one.name for one in found if not one.ran]
-    again = len(trace.downstream(idle))
-    if again > max(_MANY, trace.count // 2):
-        raise BuildError(f"{again} of {trace.count} jobs would have to run once more")
-    return written(trace, idle, in_tree=trace.in_tree)
+    objects = written(trace, [one.name for one in found if not one.ran], in_tree=trace.in_tree)
+    again = sum(path in before for path in objects)
+    if again > max(_MANY, len(before) // 2):
+        raise BuildError(f"{again} of {len(before)} objects would be made once more")
+    return objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
