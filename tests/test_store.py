@@ -38,6 +38,7 @@ def test_killed_at_any_moment(world, make_lab, kept, words):
         time.sleep(moments.uniform(0.15, 1.2))
         run.kill()
         wait_for(lambda: not processes(word))
+    wait_for(lambda: not any(map(locks.taken, lab.store.cache.glob("tmp/*/owner"))))
     said = lab.doit(*words, *refs)
     lab.at_rest()
     for ref in ("base", "world-tool"):
@@ -303,14 +304,14 @@ def test_a_folder_is_its_owners_from_the_first_moment(tmp_path, monkeypatch):
 
     def late(file):
         monkeypatch.setattr(locks, "_flock", flock)
-        locks._clear_dead(tmp_path)
+        locks.clear_dead(tmp_path)
         return flock(file)
 
     monkeypatch.setattr(locks, "_flock", late)
     with locks.scratch(tmp_path, "kernel") as path:
         assert path.is_dir()
         assert locks.taken(path / "owner")
-        locks._clear_dead(tmp_path)
+        locks.clear_dead(tmp_path)
         assert path.is_dir()
     assert not path.exists()
 

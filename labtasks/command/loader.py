@@ -78,7 +78,9 @@ class LabCommand(Command):  # type: ignore[misc]
         signals.terminate_on_sigterm()
         try:
             with given_space():
-                return int(super().parse_execute(in_args))
+                code = int(super().parse_execute(in_args))
+                sys.stdout.flush()
+                return code
         except (LabError, BrokenPipeError) as error:
             if isinstance(error, BrokenPipeError):  # whoever read along has seen enough
                 unheard()

@@ -58,6 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with given_space():
             actions[asked.command]()
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: nothing is half made\n")
         return Code.INTERRUPTED
