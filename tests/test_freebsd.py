@@ -44,7 +44,7 @@ RUNGS = {  # change -> what world and kernel may take
     "docs": ("trace", "trace"),
     "arch": ("trace", "trace"),
     "header": ("trace", "incremental"),
-    "param": ("incremental", "incremental"),
+    "param": ("incremental", "clean"),  # a kernel's make asks it for its version
 }
 
 BOOTED = {  # script, loader.conf, [test] -> outcome, how its reason begins
