@@ -180,7 +180,7 @@ class Hunt(Case):
             self.outlook(search, best.seconds)
             self.test(self.about[best.commit], why=why, search=search)
             self._beside = []
-            if self._shows_otherwise(place, knew=knew):
+            if self._shows_otherwise(place, best.commit, knew=knew):
                 return self.state
             left = self.replayed(place)
             to_come = prospect.text(left.expected_steps, self.outlook(left))
@@ -195,13 +195,14 @@ class Hunt(Case):
         self.journal.add(Culprit(commits=search.culprits(), probability=round(sure, 4)))
         return self.state
 
-    def _shows_otherwise(self, place: Graph, *, knew: bool) -> bool:
-        """Whether what was built since tells otherwise which commits cannot matter: the first
-        trace, or one of a build that read what a folded commit changed.
+    def _shows_otherwise(self, place: Graph, tested: CommitId, *, knew: bool) -> bool:
+        """Whether what was built now tells otherwise which commits cannot matter: the first trace,
+        or one that shows that a build reads what a commit of its own class changed.
         """
         if not knew:
             return self.forecast.knows
-        folded = {c: self.parents[c] for c, root in place.place.items() if root != c}
+        root = place.place[tested]
+        folded = {c: self.parents[c] for c in place.members[root] if c != root} if root else {}
         own = self.prober.world is None
         idle = self.forecast.cannot_matter(folded, self.about, worlds=own)
         if folded.keys() <= idle:
