@@ -42,6 +42,7 @@ class Hunt(Case):
     ahead: Ahead | None = None
     _beside: list[Commit] = field(default_factory=list)
     _prices: dict[CommitId, float] = field(default_factory=dict)
+    _installed: set[str] = field(default_factory=set)
 
     def meanwhile(self) -> None:
         """Two builds at once would take as long as one after the other, and the one that is needed
@@ -169,6 +170,7 @@ class Hunt(Case):
                 self.test(self.about[known], why="its verdict is known", search=search)
                 continue
             self._prices.clear()  # what was built since makes others cheaper
+            self._installed = {made.commit for made in self.store.all("install")}
             best = choice.choose(search, self._price, self._sound())
             if best is None:
                 break
@@ -259,7 +261,7 @@ class Hunt(Case):
             own = self.prober.world_for(about)[0] is None
             if self.prober.known(about):
                 self._prices[commit] = 0.0
-            elif self.prober.ready(about):
+            elif commit in self._installed and self.prober.ready(about):
                 self._prices[commit] = self.forecast.test_seconds
             else:
                 self._prices[commit] = self.forecast.seconds(about.tree, world=own)
