@@ -373,10 +373,16 @@ class Reader(Forecast):
         return "nothing that the builds of kernel:c0 read was changed"
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("culprit", [3, 4, 5])
-def test_what_a_later_build_reads_is_folded_no_more(make, capsys, culprit):
-    """A file that is there only between the ends: neither end's build read it."""
+def test_what_a_later_build_reads_is_folded_no_more(make, capsys, culprit, known):
+    """A file that is there only between the ends: neither end's build read it. So it is, too, where
+    all verdicts are at hand.
+    """
     hunt, table, ids = make(from_number(culprit), prove=False)
+    table.known = lambda _commit: known
+    there = [SimpleNamespace(commit=one) for one in ids]
+    hunt.store.all = lambda kind: there if known and kind == "install" else []
 
     class Learner(Reader):
         def cannot_matter(self, parents: Any, _about: Any, **_: Any) -> set:

@@ -165,12 +165,14 @@ class Hunt(Case):
             search = self.replayed(place)
             if search.done:
                 break
+            self._installed = {made.commit for made in self.store.all("install")}
             known = self._known(search)
             if known:
                 self.test(self.about[known], why="its verdict is known", search=search)
+                if self._shows_otherwise(place, known, knew=knew):
+                    return self.state
                 continue
             self._prices.clear()  # what was built since makes others cheaper
-            self._installed = {made.commit for made in self.store.all("install")}
             best = choice.choose(search, self._price, self._sound())
             if best is None:
                 break
@@ -217,9 +219,8 @@ class Hunt(Case):
         """A commit in question whose verdict is at hand, the best split first: whatever is known is
         told before anything is built, so that a search begun anew takes the same way.
         """
-        held = {manifest.commit for manifest in self.store.all("install")}
         for one in search.candidates():
-            there = one.weight and not one.skipped and one.commit in held
+            there = one.weight and not one.skipped and one.commit in self._installed
             if there and self.prober.known(self.about[one.commit]):
                 return one.commit
         return None
