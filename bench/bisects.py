@@ -1,14 +1,15 @@
 """A whole bisect, against `git bisect run` with plain make: clean, incremental, and through ccache.
 
     bench/bisects.py [<lab> --good <ref> --bad <ref>] [--peers clean,incremental,ccache,kernel]
-                     [--ends believed,tested] [--given <lab>]
+                     [--ends believed,tested] [--given <lab>] [--enough <times>]
 
 Without a lab: the demo OS. Every variant has a clone, objects and a cache of its own, builds with
 the recipe's own steps, boots with the same code, and runs until git, or labtasks, names the
 culprit. All must name the same one. Everybody begins with sources checked out, and with nothing
 built, or with what the lab `given` has of the good end: world, kernel and root; ccache has compiled
 them before the clock starts. The peer `kernel` does as people do by hand: one world, the first, and
-only the kernel is made again.
+only the kernel is made again. A peer that has taken `enough` times what labtasks took begins no
+further step: its seconds, and so the ratio, are a bound.
 
 git believes its user about both ends, and labtasks tests them unless told otherwise; so that each
 does the job of the other, both are run both ways: ends believed (labtasks with --trust-ends), and
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -66,13 +68,14 @@ class Row:
     builds: int
     boots: int
     bytes: int
-    culprit: str
+    culprit: str | None
+    """None if it was stopped before its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is searched: a lab, both ends, whether they are "believed" or "tested", and the lab
-    that has the good one built, if there is one.
+    """What is searched: a lab, both ends, whether they are "believed" or "tested", the lab that
+    has the good one built, if there is one, and how many times our seconds are enough of a peer.
     """
 
     where: Path
@@ -80,11 +83,12 @@ class Job:
     bad: str
     ends: str
     given: Path | None
+    enough: float
 
 
 def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
     """Print tables; ratios are labtasks' wall seconds to the peer's, of the same kind of ends."""
-    found: set[str] = set()
+    found: set[str | None] = set()
     for job in jobs:
         head = f"{f'ends {job.ends}':<26}{'wall s':>9}{'ratio':>7}{'cpu s':>9}{'build s':>9}"
         print(f"{head}{'builds':>8}{'boots':>7}{'MB':>8}  culprit", flush=True)
@@ -93,9 +97,9 @@ def main(jobs: Sequence[Job], peers: Sequence[str]) -> None:
             _print(ours, ours)
             found.add(ours.culprit)
             for name in peers:
-                row = _peer(Path(scratch), job, name)
+                row = _peer(Path(scratch), job, name, ours.wall * job.enough)
                 _print(row, ours)
-                found.add(row.culprit)
+                found.add(row.culprit or ours.culprit)
     if len(found) > 1:
         sys.exit("they disagree")
 
@@ -104,7 +108,8 @@ def _print(row: Row, ours: Row) -> None:
     print(
         f"{row.name:<26}{row.wall:9.1f}{ours.wall / row.wall:7.2f}{row.cpu:9.1f}"
         f"{row.compiling:9.1f}"
-        f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  {row.culprit[:12]}",
+        f"{row.builds:8}{row.boots:7}{row.bytes / 2**20:8.0f}  "
+        f"{(row.culprit or 'stopped: enough')[:15]}",
         flush=True,
     )
 
@@ -142,7 +147,7 @@ def _ours(scratch: Path, job: Job) -> Row:
     )
 
 
-def _peer(scratch: Path, job: Job, name: str) -> Row:
+def _peer(scratch: Path, job: Job, name: str, enough: float) -> Row:
     here = _lab(scratch / name, job.where)
     origin = labs.load(here).repository.git_dir
     tree = scratch / name / "tree"
@@ -159,6 +164,7 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
     words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
     cpu, started = _cpu(), time.monotonic()
+    (tree / "until").write_text(str(started + enough))
     for commit in ends if job.ends == "tested" else ():
         run(["git", "checkout", "-q", commit], tree / "src")
         subprocess.run(words, env={**os.environ, "PYTHONPATH": str(PROJECT)}, check=False)
@@ -166,7 +172,13 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
     if told != ["0", "1"]:
         sys.exit(f"the ends are not good and bad to {name}: {told}")
     run(["git", "bisect", "start", ends[1], ends[0]], tree / "src")
-    run(["git", "bisect", "run", *words], tree / "src", PYTHONPATH=str(PROJECT))
+    search = ["git", "bisect", "run", *words]
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(
+        search, cwd=tree / "src", env=env, capture_output=True, text=True, check=False
+    )
+    if ended.returncode and time.monotonic() < started + enough:
+        sys.exit(f"git bisect run: status {ended.returncode}\n{ended.stdout}{ended.stderr}")
     wall, cpu = time.monotonic() - started, _cpu() - cpu
     steps = (tree / "steps").read_text().split()
     return Row(
@@ -177,7 +189,9 @@ def _peer(scratch: Path, job: Job, name: str) -> Row:
         builds=len(steps),
         boots=sum(code != "125" for code in steps),
         bytes=_size(tree, but=tree / "src" / ".git"),
-        culprit=run(["git", "rev-parse", "refs/bisect/bad"], tree / "src").strip(),
+        culprit=None
+        if ended.returncode
+        else run(["git", "rev-parse", "refs/bisect/bad"], tree / "src").strip(),
     )
 
 
@@ -207,6 +221,8 @@ def _give(job: Job, tree: Path) -> None:
 
 def step(name: str, here: Path, tree: Path) -> int:
     """What `git bisect run` runs: build the commit that is checked out, boot it, judge it."""
+    if time.monotonic() > float((tree / "until").read_text()):
+        return git_code(Outcome.ABORTED)
     code = _built_and_judged(name, labs.load(here), tree)
     with (tree / "steps").open("a") as steps:
         steps.write(f"{code}\n")
@@ -291,6 +307,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--ends", default=",".join(ENDS))
     parser.add_argument("--given", type=Path, help="a lab whose cache has the good end, alone")
+    parser.add_argument("--enough", type=float, default=math.inf, help="times labtasks' seconds")
     return parser.parse_args()
 
 
@@ -302,7 +319,14 @@ if __name__ == "__main__":
         where = asked.lab or lab(Path(made) / "demo", 'repository = "demo"\nrecipe = "demo"\n')
         given = asked.given and asked.given.resolve()
         jobs = [
-            Job(where=where.resolve(), good=asked.good, bad=asked.bad, ends=ends, given=given)
+            Job(
+                where=where.resolve(),
+                good=asked.good,
+                bad=asked.bad,
+                ends=ends,
+                given=given,
+                enough=asked.enough,
+            )
             for ends in asked.ends.split(",")
         ]
         main(jobs, asked.peers.split(","))
