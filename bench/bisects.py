@@ -232,9 +232,10 @@ def step(name: str, here: Path, tree: Path) -> int:
 def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
     if not _build(name, found, tree):
         return git_code(Outcome.UNTESTABLE)
+    root = str(_objects(found, tree))
     bed = Testbed(
         lab=found, store=Store(found.cache), guest=found.recipe.machine, vm=next(iter(found.vms)),
-        root=str(tree / "obj"), boot=str(tree / "obj"), image=None, sha="bench", uses=(),
+        root=root, boot=root, image=None, sha="bench", uses=(),
         wanted=described(found.settings.test.bad, found.settings.test.text), echo=False,
     )  # fmt: skip
     return git_code(bed.run(name, tree / "console").outcome)
@@ -242,19 +243,19 @@ def _built_and_judged(name: str, found: labs.Lab, tree: Path) -> int:
 
 def _build(name: str, found: labs.Lab, tree: Path) -> bool:
     """World, kernel and root of what is checked out."""
+    objects = _objects(found, tree)
     if name not in IN_PLACE:
-        shutil.rmtree(tree / "obj")
-        (tree / "obj").mkdir()
+        _empty(objects)
     (tree / "files").mkdir(exist_ok=True)
     for file, text in found.recipe.files.items():
         if not (tree / "files" / file).exists():
             (tree / "files" / file).write_text(text)
-    for part in PARTS:
+    for part in (one for one in PARTS if one in found.recipe.parts):
         if name == "kernel" and part in ONCE and (tree / part).exists():
             continue
         if part in INSTALLS:  # their steps are for an empty place
             for glob in found.recipe.parts[part].outputs:
-                shutil.rmtree(tree / "obj" / glob.split("/")[0], ignore_errors=True)
+                shutil.rmtree(objects / glob.split("/")[0], ignore_errors=True)
         started = time.monotonic()
         steps = [text.replace(JOBS, str(found.jobs)) for text in found.recipe.parts[part].steps]
         failed = any(_make(name, found, tree, text) for text in steps)
@@ -267,9 +268,25 @@ def _build(name: str, found: labs.Lab, tree: Path) -> bool:
     return True
 
 
+def _objects(found: labs.Lab, tree: Path) -> Path:
+    """The folder that is the recipe's {obj}."""
+    return tree / ("src" if found.recipe.in_tree else "obj")
+
+
+def _empty(objects: Path) -> None:
+    """All but what git keeps there."""
+    if (objects / ".git").exists():
+        run(["git", "clean", "-qffdx"], objects)
+    else:
+        shutil.rmtree(objects)
+        objects.mkdir()
+
+
 def _make(name: str, found: labs.Lab, tree: Path, text: str) -> int:
     places = found.recipe.places
-    mounts = [Mount(at=getattr(places, place), upper=place) for place in ("src", "obj", "files")]
+    folders = (tree / "src", _objects(found, tree), tree / "files")
+    at = dict(zip((places.src, places.obj, places.files), folders, strict=True))
+    mounts = [Mount(at=at, upper=folder.name) for at, folder in at.items()]
     path = process.PATH if name != "ccache" else f"/usr/lib/ccache:{process.PATH}"
     env = {
         "PATH": path, "HOME": str(tree), "LC_ALL": "C", "CCACHE_DIR": str(tree / "ccache"),
