@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,22 @@ def test_good_and_bad_commits_are_told_apart_and_booted_once(lab):
     again = doit(lab, "test:good:test", **anew)
     assert again.returncode == 0
     assert verdicts(lab) == held
+
+
+def test_explain_names_what_a_verdict_hangs_on(lab):
+    doit(lab, "test:good")
+    doit(lab, "clean", "install:good")
+    said = run_doit(lab, "explain", "test:good").stdout
+    assert "not tested: what it boots is not in the store" in said
+    assert "\ninstall:" in said
+    assert "\nroot:" not in said
+    doit(lab, "test:good")
+    said = run_doit(lab, "explain", "test:good").stdout
+    assert "\ntested: good: all tests passed\n" in said
+    assert Path(said.split("  console ")[-1].strip()).is_file()
+    doit(lab, "install:good", test__timeout="118")
+    said = run_doit(lab, "explain", "test:good:test").stdout
+    assert re.search(r"what differs from test:\w{12}:test, good:\n  timeout: \d+ -> 118\n$", said)
 
 
 def test_what_was_not_good_can_be_asked_anew(lab):

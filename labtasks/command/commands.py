@@ -69,12 +69,19 @@ class Explain(_Ask):
         "Prints every input of its key, and which rung of the ladder held or would hold. "
         "0: answered; 3: the question was wrong."
     )
+    kinds = (*KINDS, "test")
 
     def answer(self, session: tasks.Session, kind: str, ref: str) -> int:
         """Print the explanation; always 0."""
-        from labtasks.command.explain import explain  # noqa: PLC0415
+        from labtasks.command import explain  # noqa: PLC0415
 
-        for line in explain(session.lab, session.store, session.want(kind, ref)):
+        if kind == "test":
+            ref, vm = session.on_vm(ref)
+            lab, want = session.lab.onto(vm), session.want("install", f"{ref}:{vm}")
+            lines = explain.explain_test(lab, session.store, want, vm)
+        else:
+            lines = explain.explain(session.lab, session.store, session.want(kind, ref))
+        for line in lines:
             sys.stdout.write(f"{line}\n")
         return 0
 

@@ -1,22 +1,25 @@
 """Why an artifact is what it is: the inputs of its key, the rung that held, or what differs.
 
 The inputs printed are the list that is hashed. What is put together from others is explained by
-those. Knows nothing of doit.
+those, and a verdict by what was booted. Knows nothing of doit.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from labtasks.build import artifact
 from labtasks.ground.error import printable
-from labtasks.key.key import Wanted
+from labtasks.ground.words import count, labelled, short
+from labtasks.key.key import Inputs, Wanted, root_under
 from labtasks.lab.lab import Lab
 from labtasks.store.candidate import Candidate
 from labtasks.store.manifest import Manifest
 from labtasks.store.reuse import Decision
 from labtasks.store.store import Store
+from labtasks.test import verdict
+from labtasks.test.verdict import Verdict
 
 _SHOWN = 12
 _COMPOSED = ("build", "objfs")
@@ -25,9 +28,7 @@ _COMPOSED = ("build", "objfs")
 def explain(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     """The explanation, line by line."""
     yield f"{want.kind}:{want.commit.id}  {want.commit.subject}"
-    yield f"key {want.key}, over"
-    for label, value in want.inputs:
-        yield from _lines(f"  {label:<28} ", value)
+    yield from _key(want.key, want.inputs)
     found = store.get(want.kind, want.key)
     if found:
         yield from _held(found)
@@ -43,6 +44,47 @@ def explain(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     for part in _parts(want):
         yield ""
         yield from explain(lab, store, part)
+
+
+def explain_test(lab: Lab, store: Store, want: Wanted, vm: str) -> Iterator[str]:
+    """Likewise for the verdict on an installation: its key is over what was installed, so that must
+    be there first.
+    """
+    yield f"test:{want.commit.id}:{vm}  {want.commit.subject}"
+    below = root_under(lab, want)
+    install = store.get(want.kind, want.key)
+    root = store.get(below.kind, below.key) if below else None
+    if install is None or (below and root is None):
+        yield "not tested: what it boots is not in the store"
+        for part, made in ((below, root), (want, install)):
+            if part and not made:
+                yield ""
+                yield from explain(lab, store, part)
+        return
+    inputs = verdict.inputs_of(lab, vm, root, install)
+    key = verdict.key_of(inputs)
+    yield from _key(key, inputs)
+    if found := verdict.get(store, key):
+        yield from _judged(store, found)
+        return
+    yield "not tested"
+    if held := verdict.every(store):
+        nearest = min(held, key=lambda one: len(list(_inputs(inputs, one.inputs))))
+        yield f"what differs from test:{short(nearest.commit)}:{nearest.vm}, {nearest.outcome}:"
+        yield from _inputs(inputs, nearest.inputs)
+
+
+def _key(key: str, inputs: Inputs) -> Iterator[str]:
+    yield f"key {key}, over"
+    for label, value in inputs:
+        yield from _lines(f"  {label:<28} ", value)
+
+
+def _judged(store: Store, found: Verdict) -> Iterator[str]:
+    yield f"tested: {labelled(found.outcome, printable(found.reason))}"
+    yield f"  booted       {short(found.commit)} {found.subject}"
+    yield f"  took         {found.seconds:.1f} s, {count(len(found.runs), 'boot')}"
+    yield f"  console      {verdict.home(store, found.key) / found.console}"
 
 
 def _parts(want: Wanted) -> Iterator[Wanted]:
@@ -110,7 +152,7 @@ def _decided(decision: Decision) -> Iterator[str]:
 def _differences(want: Wanted, one: Candidate) -> Iterator[str]:
     """What stands between what is wanted and an artifact that was weighed, by job and by file."""
     yield f"what differs from {one.manifest.name}:"
-    yield from _inputs(want, one.manifest)
+    yield from _inputs(want.inputs, one.manifest.inputs)
     jobs = list((one.touched or {}).items())
     for job, reasons in jobs[:_SHOWN]:
         files = printable(", ".join(r.partition("/")[2] or r for r in reasons))
@@ -134,15 +176,18 @@ def _others(store: Store, want: Wanted) -> Iterator[str]:
     family = [one for one in held if one.family == want.family]
     nearest = min(
         family or held,
-        key=lambda one: (len(list(_inputs(want, one))), abs(one.date - want.commit.date)),
+        key=lambda one: (
+            len(list(_inputs(want.inputs, one.inputs))),
+            abs(one.date - want.commit.date),
+        ),
     )
     none = "" if family else "no artifact was built with these settings; "
     yield f"{none}what differs from {nearest.name}:"
-    yield from _inputs(want, nearest)
+    yield from _inputs(want.inputs, nearest.inputs)
 
 
-def _inputs(want: Wanted, other: Manifest) -> Iterator[str]:
-    before, now = dict(other.inputs), dict(want.inputs)
+def _inputs(wanted: Inputs, others: Iterable[tuple[str, str]]) -> Iterator[str]:
+    before, now = dict(others), dict(wanted)
     for label in dict.fromkeys((*now, *before)):
         old, new = before.get(label, "absent"), now.get(label, "absent")
         if old == new:
