@@ -246,7 +246,7 @@ class Hunt(Case):
         smaller = round(best.smaller * search.remaining)
         split = f"splits {search.remaining} into {smaller} and {search.remaining - smaller}"
         if not best.seconds:
-            return f"{split}, and is known not to build: that costs nothing"
+            return f"{split}, and what comes of it is known: that costs nothing"
         if not self.forecast.knows:
             return f"{split}; how long a build takes is not known yet"
         why = f"{split}: {best.told()}"
