@@ -247,6 +247,20 @@ def test_a_store_whose_times_of_change_are_others_is_believed(make_lab, repo):
     lab.doit("verify", "kernel:two")  # a clean build looks at every file
 
 
+def test_no_base_where_git_writes_files_by_other_rules(make_lab, repo):
+    repo.write("Makefile", "all: $(O)/k\n$(O)/k: a\n\tcp a $(O)/k\n")
+    repo.write("a", "as it was\n")
+    repo.commit("one", tag="one")
+    repo.write(".gitattributes", "a eol=crlf\n")
+    repo.commit("two", tag="two")
+    lab = make_lab(repo=repo)
+    (lab.directory / "tiny.toml").write_text(RECIPE)
+    said = lab.doit("kernel:one", "kernel:two")
+    one = repo.git("rev-parse", "--short=12", "one").strip()
+    told = f": clean: git writes files by other rules than those of kernel:{one}: .gitattributes"
+    assert said.lines(told), said.text
+
+
 FOLDERS: tuple[dict[str, str | None], ...] = (
     {"d/x": "1", "d/e/y": "2", "f": "3"},
     {"d/x": None, "d/e/y": None, "d": "a file now"},

@@ -163,8 +163,8 @@ def _climb(attempt: Attempt) -> Manifest:
 def decide(lab: Lab, store: Store, want: Wanted, base: Manifest | None) -> Decision:
     """The rung that holds now, on the given world or toolchain."""
     below = Below(digest=base.digest, stack=tuple(base.whole)) if base else None
-    found = candidate.candidates(lab, store, want, below)
-    decision = reuse.decide(found, *reuse.learned(store.all(want.kind)))
+    found, unfit = candidate.candidates(lab, store, want, below)
+    decision = reuse.decide(found, unfit, *reuse.learned(store.all(want.kind)))
     if want.kind in INSTALLS and decision.rung not in ("cutoff", "trace"):
         weighed = decision.base or decision.weighed
         return Decision(rung="clean", why="installations are always made anew", weighed=weighed)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from labtasks.ground import globs
 from labtasks.ground.digest import Digest
-from labtasks.ground.error import UserError
+from labtasks.ground.error import UserError, printable
 from labtasks.key import git_objects
 from labtasks.key.git_objects import TreeId
 from labtasks.key.key import Wanted, path_of
@@ -88,22 +88,28 @@ class Candidate:
         return len(self.trace.downstream(self.touched)) + (DRIVER in self.touched)
 
 
-def candidates(lab: Lab, store: Store, want: Wanted, below: Below | None) -> list[Candidate]:
+def candidates(
+    lab: Lab, store: Store, want: Wanted, below: Below | None
+) -> tuple[list[Candidate], str]:
     """What the store holds of the family, the likeliest bases first; one that proves to be the
-    wanted artifact ends the list.
+    wanted artifact ends the list. And why the likeliest of those is none on which nothing can be
+    built, "" if all are.
     """
     weighed: list[Candidate] = []
+    unfit = ""
     for near in sorted(
         _near(lab, store, want, below), key=lambda n: (not n.same_trees, len(n.diff))
     ):
         if not near.same_trees and any(_covers(one, near) for one in weighed):
             continue
         one = _weigh(lab, store, want, near, below)
-        if one:
-            weighed.append(one)
-        if one and (one.same_inputs or one.proved):
+        if isinstance(one, str):
+            unfit = unfit or one
+            continue
+        weighed.append(one)
+        if one.same_inputs or one.proved:
             break
-    return weighed
+    return weighed, unfit
 
 
 def _near(lab: Lab, store: Store, want: Wanted, below: Below | None) -> Iterator[_Near]:
@@ -163,18 +169,18 @@ def _same_trees(lab: Lab, want: Wanted, manifest: Manifest) -> bool:
 
 def _weigh(
     lab: Lab, store: Store, want: Wanted, near: _Near, below: Below | None
-) -> Candidate | None:
-    """What stands between an artifact and what is wanted; None where it cannot be built on."""
+) -> Candidate | str:
+    """What stands between an artifact and what is wanted; why it cannot be built on, if so."""
     manifest, diff = near.manifest, near.diff
     if source.rules_changed(diff):
-        return None
+        return f"git writes files by other rules than those of {manifest.name}: .gitattributes"
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     obj = [] if want.kind == "install" else _below_changes(store, manifest, below)
     hidden = [path.removeprefix("obj/") for _, path in obj]
     if lab.recipe.in_tree:
         hidden += [c.path for c in diff]
-    if hidden and _hides(store, manifest, hidden):
-        return None
+    if over := _hidden(store, manifest, hidden):
+        return f"{manifest.name} has files of its own over what differs: {printable(over)}"
     trace = store.trace(manifest)
     if trace and lab.recipe.parts[want.kind].trusted_tools:
         trace = trace.trusting(globs.matcher(lab.recipe.parts[want.kind].trusted_tools))
@@ -291,9 +297,11 @@ def _below_changes(store: Store, manifest: Manifest, below: Below | None) -> lis
     return changes
 
 
-def _hides(store: Store, manifest: Manifest, changed: list[str]) -> bool:
-    """Whether an artifact's own layers hold some file of what lies below that has changed since:
-    they would lie over the new one.
+def _hidden(store: Store, manifest: Manifest, changed: list[str]) -> str:
+    """A file of what lies below that has changed, where an artifact's own layers hold it: theirs
+    would lie over the new one. "" if there is none.
     """
+    if not changed:
+        return ""
     own = {e.path for name in manifest.stack for e in layer.entries(store.layers, name)}
-    return not own.isdisjoint(changed)
+    return min(own.intersection(changed), default="")

@@ -39,8 +39,10 @@ class Decision:
     work: float = 0.0
 
 
-def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
-    """The cheapest rung. `rate`: seconds per job, `fixed`: of a build that does nothing."""
+def decide(found: Iterable[Candidate], unfit: str, rate: float, fixed: float) -> Decision:
+    """The cheapest rung. `unfit` is why what else there is can be no base, `rate`: seconds per job,
+    `fixed`: of a build that does nothing.
+    """
     usable = list(found)
     for one in usable:
         if one.same_inputs:
@@ -57,7 +59,8 @@ def decide(found: Iterable[Candidate], rate: float, fixed: float) -> Decision:
     now = time.time()
     bases = [one for one in usable if one.manifest.newest < now + 2]  # a clock went back: not these
     if not bases:
-        reason = "every base has objects from the future" if usable else "no base of its family"
+        late = "every base has objects from the future"
+        reason = late if usable else unfit or "no base of its family"
         return Decision(rung="clean", why=reason, weighed=usable[0] if usable else None)
     sound = [one for one in bases if not one.commands and not (one.trace and one.trace.problems)]
     if not sound:
