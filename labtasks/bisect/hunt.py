@@ -20,7 +20,7 @@ from labtasks.bisect.progress import Culprit, Folded, Proof, State, Told, latest
 from labtasks.bisect.search import Search, Verdict
 from labtasks.ground import live
 from labtasks.ground.error import UserError, say
-from labtasks.ground.words import count
+from labtasks.ground.words import count, short
 from labtasks.key import key
 from labtasks.key.git import Commit, CommitId
 from labtasks.key.key import World
@@ -121,7 +121,7 @@ class Hunt(Case):
         commit's own.
         """
         last = self.state.told[-1]
-        own = last.facts.get("world") == last.commit[:12]
+        own = last.facts.get("world") == short(last.commit)
         return (
             isinstance(self.prober.world, Commit) and "world" in self.lab.recipe.parts and not own
         )
@@ -129,9 +129,10 @@ class Hunt(Case):
     def _recall(self, told: Told) -> None:
         """Take up what an earlier run found: the kernel it built, and on which world."""
         world = told.facts.get("world", "")
+        own = world == short(told.commit)
         if told.commit == self.begin.bad:
             self.decider.learn(Series(fails=told.fails, passes=told.passes))
-        if told.commit == self.begin.bad and world == told.commit[:12] and not self.prober.aligned:
+        if told.commit == self.begin.bad and own and not self.prober.aligned:
             pinned = self.prober.world_for(self.about[told.commit])[0]
             if pinned:  # the rules had not asked for its own
                 self._unpin()
@@ -139,13 +140,13 @@ class Hunt(Case):
         tested = float(told.facts.get("test_seconds", 0)) / runs
         self.forecast.test_seconds = tested or self.forecast.test_seconds
         if world:
-            own, repository = world == told.commit[:12], self.lab.repository
-            base: World = "image" if world == "image" else None if own else repository.commit(world)
+            commit = self.lab.repository.commit
+            base: World = "image" if world == "image" else None if own else commit(world)
             want = key.wanted(self.lab, "kernel", self.about[told.commit], base)
             kernel = self.store.get(want.kind, want.key)
             if kernel:
                 self.forecast.learn(kernel)
-        if world == told.commit[:12] and told.digest:
+        if own and told.digest:
             about = self.about[told.commit]
             if self.prober.world_for(about)[1]:  # its own world was built: others may fit it
                 self.prober.aligned[about.id] = about
@@ -253,7 +254,7 @@ class Hunt(Case):
         if best.testable < 1:
             why += f"; {best.testable:.0%} likely to be testable"
         other = best.instead
-        return f"{why}; the best split, {other.commit[:12]}: {other.told()}" if other else why
+        return f"{why}; the best split, {short(other.commit)}: {other.told()}" if other else why
 
     def _price(self, commit: CommitId) -> float:
         """Seconds until a commit's verdict: a test's where it is built, 0 when it is known."""

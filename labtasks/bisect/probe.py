@@ -15,6 +15,7 @@ from typing import Literal
 
 from labtasks.build.artifact import Request
 from labtasks.ground.error import BuildError, UserError, say
+from labtasks.ground.words import short
 from labtasks.key import key
 from labtasks.key.git import Commit, CommitId
 from labtasks.key.key import Wanted, World
@@ -242,4 +243,4 @@ def _spared(told: Verdict, kernel: Manifest | None, *, inherited: bool) -> str:
     if not inherited:
         return "it was tested before, and its verdict kept"
     digest = f", kernel {kernel.digest[:_DIGITS]}" if kernel else ""
-    return f"what boots is what {told.commit[:_DIGITS]} booted{digest}"
+    return f"what boots is what {short(told.commit)} booted{digest}"

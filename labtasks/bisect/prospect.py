@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from labtasks.bisect import search
 from labtasks.bisect.progress import State, Told
-from labtasks.ground.words import about
+from labtasks.ground.words import about, short
 from labtasks.key.git import CommitId
 
 _PROVED = 2
@@ -47,7 +47,7 @@ def own_worlds(state: State) -> bool:
     """Whether each commit is tried on a world of its own, so that a proof builds worlds too."""
     ends: set[CommitId] = {*state.start.goods} if state.start else set()
     told = [t for t in state.told if t.commit not in ends and "world" in t.facts]
-    return bool(told) and all(t.facts["world"] == t.commit[:12] for t in told)
+    return bool(told) and all(t.facts["world"] == short(t.commit) for t in told)
 
 
 def text(steps: float, time: float) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from labtasks.bisect import graph as commits
 from labtasks.bisect.graph import Graph
 from labtasks.ground.error import UserError
+from labtasks.ground.words import short
 from labtasks.key.git import CommitId
 
 _TAKEN = frozenset(
@@ -149,7 +150,7 @@ class Search:
         if root is None or root in self.cleared:
             good, bad = self.terms.old, self.terms.new
             why = "nothing that matters changed since" if root is None else "it is an ancestor of"
-            raise UserError(f"{commit[:12]} is {bad}, but {why} a {good} commit", hint=_UNDO)
+            raise UserError(f"{short(commit)} is {bad}, but {why} a {good} commit", hint=_UNDO)
         below = self.graph.closure({root})
         told = replace(self, bads=self.bads | {root}, skipped=self.skipped - {root})
         if self.bad in below:  # nothing new: an older one is known
@@ -161,8 +162,8 @@ class Search:
         wrong = sorted(below & self.bads)
         if wrong:
             good, bad = self.terms.old, self.terms.new
-            why = f"{wrong[0][:12]}, which it is built on or equal to, is {bad}"
-            raise UserError(f"{commit[:12]} is {good}, but {why}", hint=_UNDO)
+            why = f"{short(wrong[0])}, which it is built on or equal to, is {bad}"
+            raise UserError(f"{short(commit)} is {good}, but {why}", hint=_UNDO)
         told = replace(self, cleared=self.cleared | below, skipped=self.skipped - roots)
         return _narrow(told, self.bad, set(self.open))
 
@@ -191,7 +192,7 @@ def start(graph: Graph, bad: CommitId, terms: Terms | None = None) -> Search:
     if root is None:
         why = "only commits that cannot matter" if bad in graph.place else "nothing"
         raise UserError(
-            f"{why} between {terms.old} and {terms.new} ({bad[:12]})",
+            f"{why} between {terms.old} and {terms.new} ({short(bad)})",
             hint=f"are {terms.old} and {terms.new} the right way round, and tested alike?",
         )
     search = Search(graph=graph, bad=root, open=(), bads=frozenset({root}), terms=terms)

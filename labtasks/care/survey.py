@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from labtasks.ground.digest import Key
+from labtasks.ground.words import short
 from labtasks.store import locks
 from labtasks.store.layer import LayerId
 
@@ -47,7 +48,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """As its task is called."""
-        return f"{self.kind}:{self.commit[:12]}"
+        return f"{self.kind}:{short(self.commit)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

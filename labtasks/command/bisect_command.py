@@ -20,6 +20,7 @@ from labtasks.command.tasks import Session, request
 from labtasks.ground import signals
 from labtasks.ground.error import Code, InfraError, UserError, say
 from labtasks.ground.space import given_space
+from labtasks.ground.words import short
 from labtasks.key.git import Commit, CommitId
 from labtasks.lab.lab import Lab
 
@@ -89,7 +90,7 @@ def _answer(session: Session, options: Any, words: list[str]) -> int:
     with Journal(path) as journal:
         if options["undo"]:
             told = journal.undo()
-            say(f"{told.commit[:12]} is in question again (it was {told.verdict})")
+            say(f"{short(told.commit)} is in question again (it was {told.verdict})")
             return Code.DONE
         if options["reset"]:
             journal.add(End(reason="given up"))
@@ -224,7 +225,7 @@ def _hunt(session: Session, journal: Journal, options: Any) -> int:
         )
     hunt = _case(session, journal, options)
     lab = hunt.lab
-    what = f"doit bisect {begin.goods[0][:12]}..{begin.bad[:12]}"
+    what = f"doit bisect {short(begin.goods[0])}..{short(begin.bad)}"
     hunt.view.title = f"{what.removeprefix('doit ')} on {begin.vm}"
     with news.of_work(what, lab.directory, lab.settings.notify) as matters:
         try:

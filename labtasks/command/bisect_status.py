@@ -12,7 +12,7 @@ from labtasks.bisect import choice, forecast, gitlog, graph, prospect, search
 from labtasks.bisect.progress import Start, State
 from labtasks.bisect.series import Decider
 from labtasks.ground.error import Code, UserError, say
-from labtasks.ground.words import count
+from labtasks.ground.words import count, short
 from labtasks.key.git import CommitId
 from labtasks.lab.lab import Lab
 from labtasks.store.store import Store
@@ -32,7 +32,7 @@ def status(lab: Lab, store: Store, found: State) -> int:
     about = lab.repository.about([t.commit for t in found.told])
     for told in found.told:
         word = begin.terms.word(told.verdict)
-        say(f"{word:<5} {told.commit[:12]} {about[told.commit].subject} ({told.reason})")
+        say(f"{word:<5} {short(told.commit)} {about[told.commit].subject} ({told.reason})")
     if found.folded and found.folded.commits:
         many = count(len(found.folded.commits), "commit")
         say(f"no test for {many}: {found.folded.reason}")
@@ -43,7 +43,7 @@ def status(lab: Lab, store: Store, found: State) -> int:
             say("no culprit")
         elif found.refused:
             word = begin.new if found.refused.commit == begin.bad else begin.old
-            say(f"{found.refused.commit[:12]} is not {word}: the test must tell both ends apart")
+            say(f"{short(found.refused.commit)} is not {word}: the test must tell both ends apart")
             say("`doit bisect` tests it again; --good REF --bad REF begins another search")
         else:
             _say_prospect(store, found)
@@ -52,7 +52,7 @@ def status(lab: Lab, store: Store, found: State) -> int:
     _say_culprits(lab, begin, found.culprit.commits)
     for proof in found.proofs:
         what = "agrees" if proof.agrees else "disagrees"
-        say(f"proof: {proof.commit[:12]} built clean and tested again: {what} ({proof.reason})")
+        say(f"proof: {short(proof.commit)} built clean and tested again: {what} ({proof.reason})")
     return Code.DONE if len(found.culprit.commits) == 1 else Code.NO
 
 

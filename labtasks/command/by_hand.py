@@ -12,7 +12,7 @@ from labtasks.bisect.progress import State, Told
 from labtasks.bisect.search import Verdict
 from labtasks.command import bisect_status, objection
 from labtasks.ground.error import Code, UserError, say
-from labtasks.ground.words import count
+from labtasks.ground.words import count, short
 from labtasks.key.git import CommitId
 from labtasks.lab.lab import Lab
 
@@ -32,7 +32,7 @@ def told(lab: Lab, journal: Journal, word: str, refs: Sequence[str]) -> int:
     for event in events[len(journal.events) :]:
         journal.add(event)
     for commits, name in said:
-        who = f"{name[:12]} is" if name in commits else f"{name}: {count(len(commits), 'commit')}"
+        who = f"{short(name)} is" if name in commits else f"{name}: {count(len(commits), 'commit')}"
         say(f"{who} {word}, said by hand")
     bisect_status.say_next(lab, journal.state)
     return Code.DONE

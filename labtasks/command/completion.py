@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labtasks.command import kinds
 from labtasks.ground.error import LabError
+from labtasks.ground.words import short
 from labtasks.lab import recipe
 from labtasks.lab.lab import Lab, load
 from labtasks.lab.settings import DEMO
@@ -108,7 +109,7 @@ class Names:
         try:
             names = self.lab.repository.names()
             found = [one for one in names if one.startswith(typed) and _SAFE.fullmatch(one)]
-            return found or [one[:12] for one in self.lab.repository.newest(_COMMITS)]
+            return found or [short(one) for one in self.lab.repository.newest(_COMMITS)]
         except LabError:
             return []
 

@@ -12,6 +12,7 @@ from labtasks.bisect.progress import AnyEvent, Start, State, Told, state
 from labtasks.bisect.search import Verdict
 from labtasks.bisect.series import Decider
 from labtasks.ground.error import UserError
+from labtasks.ground.words import short
 from labtasks.key import key
 from labtasks.key.key import World
 from labtasks.lab.lab import Lab
@@ -21,7 +22,7 @@ from labtasks.test import trial
 def to_another(under_way: State) -> None:
     """Nobody loses a search that can go on without saying so. Raises UserError."""
     if under_way.start and not (under_way.end or under_way.culprit or under_way.refused):
-        ends = f"{under_way.start.goods[0][:12]}..{under_way.start.bad[:12]}"
+        ends = f"{short(under_way.start.goods[0])}..{short(under_way.start.bad)}"
         raise UserError(
             f"a bisect of {ends} is under way", hint="`doit bisect` goes on, --reset gives it up"
         )
@@ -59,8 +60,8 @@ def to_verdict(lab: Lab, events: Sequence[AnyEvent], told: Told) -> None:
     if told.commit not in parents and not (cleared and told.verdict is not Verdict.BAD):
         touching = f" that touch {' '.join(begin.paths)}" if begin.paths else ""
         raise UserError(
-            f"{told.commit[:12]} is not among the commits of this search",
-            hint=f"those of {begin.goods[0][:12]}..{begin.bad[:12]}{touching} are",
+            f"{short(told.commit)} is not among the commits of this search",
+            hint=f"those of {short(begin.goods[0])}..{short(begin.bad)}{touching} are",
         )
     decider = Decider.of(begin)
     decider.search(state([*events, told]), graph.graph(parents))

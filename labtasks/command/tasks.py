@@ -23,7 +23,7 @@ from labtasks.ground import signals
 from labtasks.ground.digest import Key
 from labtasks.ground.error import InfraError, LabError, UserError, say, unheard
 from labtasks.ground.space import given_space
-from labtasks.ground.words import labelled
+from labtasks.ground.words import labelled, short
 from labtasks.key import key
 from labtasks.key.git import Commit
 from labtasks.key.key import Kind, Wanted, World
@@ -258,7 +258,7 @@ def tasks(kind: str, about: str) -> Tasks:
     yield from asked.values()
     several = Counter(manifest.commit for manifest in held)
     for manifest in held:
-        name = manifest.commit[:12]
+        name = short(manifest.commit)
         if several[manifest.commit] > 1:  # with other options, or on another world
             name += f" ({manifest.key[:4]})"
         if name not in asked:

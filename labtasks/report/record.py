@@ -14,6 +14,7 @@ from labtasks.bisect import progress
 from labtasks.bisect.hunt import Hunt
 from labtasks.bisect.progress import Start, Told, latest
 from labtasks.bisect.search import Search, Verdict
+from labtasks.ground.words import short
 from labtasks.key.git import CommitId
 from labtasks.report import page, savings, spent
 from labtasks.report.report import Calibration, Node, Proof, Report, State, Step
@@ -167,9 +168,9 @@ def _refuted(hunt: Hunt) -> Iterator[str]:
             break
         named = proof.commit if proof.role == "culprit" else named
         if not proof.agrees:
-            who = "it" if proof.commit == named else f"its {proof.role} {proof.commit[:12]}"
+            who = "it" if proof.commit == named else f"its {proof.role} {short(proof.commit)}"
             word = hunt.begin.terms.word(proof.verdict)
-            yield f"{named[:12]} was named before: built clean, {who} is {word}"
+            yield f"{short(named)} was named before: built clean, {who} is {word}"
 
 
 def _last_named(hunt: Hunt) -> int:
@@ -232,8 +233,8 @@ def _excerpt(told: tuple[Told, ...], failing: Verdict) -> str:
 def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
     """What shows it again, by hand."""
     begin = hunt.begin
-    goods = " ".join(f"--good {good[:12]}" for good in begin.goods)
-    words = [goods, f"--bad {begin.bad[:12]} --vm {begin.vm}"]
+    goods = " ".join(f"--good {short(good)}" for good in begin.goods)
+    words = [goods, f"--bad {short(begin.bad)} --vm {begin.vm}"]
     words += ["--fixed"] * begin.fixed + ["--first-parent"] * begin.first_parent
     words += _chosen(begin)
     words += [shlex.quote(path) for path in begin.paths]
@@ -244,9 +245,9 @@ def _commands(hunt: Hunt, culprits: tuple[CommitId, ...]) -> list[str]:
         )
     for culprit in culprits[:1]:
         above = hunt.above(culprit)
-        commands += [f"doit test:{c[:12]}:{begin.vm}" for c in (culprit, *above)]
-        commands.append(f"doit explain kernel:{culprit[:12]}")
-        commands.append(f"git -C {hunt.lab.repository.git_dir} show {culprit[:12]}")
+        commands += [f"doit test:{short(c)}:{begin.vm}" for c in (culprit, *above)]
+        commands.append(f"doit explain kernel:{short(culprit)}")
+        commands.append(f"git -C {hunt.lab.repository.git_dir} show {short(culprit)}")
     return commands
 
 

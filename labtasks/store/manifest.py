@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from labtasks.ground.digest import Digest, Key
+from labtasks.ground.words import short
 from labtasks.key.key import Wanted
 from labtasks.store.layer import LayerId
 
@@ -96,7 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Kind and short commit, as tasks are called."""
-        return f"{self.kind}:{self.commit[:12]}"
+        return f"{self.kind}:{short(self.commit)}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
