@@ -88,7 +88,7 @@ def test_verdicts_by_hand_say_what_is_next_and_in_the_end_the_culprit(lab):
     said = doit(lab, "bisect", "good", "bad~5")
     lefts = []
     while following := re.search(
-        r"^(\d+) left; next: ([0-9a-f]{40}) (.+)$", said.stdout, re.MULTILINE
+        r"^(\d+) left; next by hand: ([0-9a-f]{40}) (.+)$", said.stdout, re.MULTILINE
     ):
         assert following[0] in doit(lab, "bisect", "--status").stdout.splitlines()
         assert found.repository.commit(following[2]).subject == following[3]
@@ -108,7 +108,7 @@ def test_what_is_next_is_no_commit_that_needs_no_test(lab):
     with Journal(found.cache / "bisect" / "journal") as journal:
         journal.add(ends(lab, vm="test"))
         journal.add(Told(commit=found.repository.commit("bad~5").id, verdict=Verdict.GOOD))
-        pattern = r"^(\d+) left; next: ([0-9a-f]{40}) "
+        pattern = r"^(\d+) left; next by hand: ([0-9a-f]{40}) "
         first = re.search(pattern, doit(lab, "bisect", "--status").stdout, re.MULTILINE)
         assert first
         journal.add(Folded(commits=(CommitId(first[2]),), reason="nothing that was read"))

@@ -67,7 +67,7 @@ def say_next(lab: Lab, found: State) -> None:
     if best:
         subject = repository.about([best.commit])[best.commit].subject
         say("no culprit yet: `doit bisect` goes on")
-        say(f"{looked.remaining} left; next: {best.commit} {subject}")
+        say(f"{looked.remaining} left; next by hand: {best.commit} {subject}")
         return
     _say_culprits(lab, begin, looked.culprits())
     say("not proved yet: `doit bisect` goes on")
