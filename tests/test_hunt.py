@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from labtasks.bisect import case, proof
 from labtasks.bisect.forecast import Forecast
 from labtasks.bisect.hunt import Hunt
 from labtasks.bisect.journal import Journal
-from labtasks.bisect.probe import Finding
+from labtasks.bisect.probe import Built, Finding
 from labtasks.bisect.progress import Proof, Start, Told
 from labtasks.bisect.search import Verdict
 from labtasks.bisect.series import Decider
@@ -62,11 +62,11 @@ class Table:
     ready = known
 
     def probe(
-        self, commit: Commit, *, again: int = 0, built: Callable[[], None] = lambda: None
+        self, commit: Commit, *, again: int = 0, built: Built = lambda _kernel: None
     ) -> Finding:
         number = self.number[commit.id]
         self.asked.append(number)
-        built()
+        built(None)
         outcome = self.outcome(number, self.world)
         return Finding(
             commit=commit, outcome=outcome, reason=f"made up, run {again}", how="tested",
@@ -527,3 +527,49 @@ def test_the_commands_to_see_it_again_say_how_it_was_tested(make):
     how = f"--test 't s.sh' --repeats 3 --trust-ends world={ids[0]} builder=local"
     assert commands[0] == f"doit bisect --good {ids[0][:12]} --bad {ids[-1][:12]} --vm a {how}"
     assert commands[1] == "# doit test: needs script = 't s.sh' in lab.toml's [test]"
+
+
+@dataclass(kw_only=True)
+class Foreseen:
+    """A forecast by which every commit matters and takes ten seconds; it knows so once `table` was
+    asked for one.
+    """
+
+    table: Table
+    test_seconds: float = 0.1
+
+    @property
+    def knows(self) -> bool:
+        return bool(self.table.asked)
+
+    def cannot_matter(self, *_: Any, **__: Any) -> set:
+        return set()
+
+    def seconds(self, *_: Any, **__: Any) -> float:
+        return 10.0 if self.knows else 0.0
+
+    def clean_build(self, **_: Any) -> float:
+        return 0.0
+
+
+@dataclass(kw_only=True)
+class Beside:
+    """Writes down which commits are wanted ahead while another one is tested."""
+
+    wanted: list[str] = field(default_factory=list)
+
+    def prepare(self, commits: Iterable[Commit], **_: Any) -> None:
+        self.wanted += [one.id for one in commits]
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("believed", [True, False])
+def test_what_is_tested_was_built_while_the_one_before_it_was(make, believed):
+    hunt, table, ids = make(from_number(5), believed=believed, prove=False, ahead=Beside())
+    hunt.forecast = Foreseen(table=table)
+    assert hunt.run().culprit.commits == (ids[5],)
+    first, *rest = [told.commit for told in hunt.state.told]
+    assert first not in hunt.ahead.wanted
+    assert set(rest) <= set(hunt.ahead.wanted)

@@ -23,6 +23,7 @@ from labtasks.ground.error import InfraError, say
 from labtasks.ground.words import labelled
 from labtasks.key.git import Commit, CommitId
 from labtasks.lab.lab import Lab
+from labtasks.store.manifest import Manifest
 from labtasks.store.store import Store
 from labtasks.test.rates import Series
 
@@ -134,19 +135,19 @@ class Case:
         self.write(found, verdict, series, why, left)
         return verdict
 
-    def meanwhile(self) -> None:
-        """What is done while a commit that is built now is booted: nothing, of itself."""
+    def meanwhile(self, kernel: Manifest | None) -> None:
+        """What is done while a commit that is built now is booted: later forecasts know of it."""
+        if kernel:
+            self.forecast.learn(kernel)
 
     def _probed(self, commit: Commit, number: int) -> Finding:
-        """One run of a commit; later forecasts know what it built and how long it took."""
+        """One run of a commit; later forecasts know how long it took."""
         try:
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
         except InfraError as error:  # says nothing of the commit: a host may come to itself
             say(f"  the host failed: {error.message}; once more")
             time.sleep(_RECOVERS)
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
-        if found.kernel:
-            self.forecast.learn(found.kernel)
         if found.verdict:
             self.forecast.test_seconds = found.verdict.seconds
         return found

@@ -9,8 +9,9 @@ it was. The next builds are made while a test runs. Knows nothing of command lin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from labtasks.bisect import choice, graph, proof, prospect
 from labtasks.bisect.ahead import Ahead
@@ -24,6 +25,7 @@ from labtasks.ground.words import count, short
 from labtasks.key import key
 from labtasks.key.git import Commit, CommitId
 from labtasks.key.key import World
+from labtasks.store.manifest import Manifest
 from labtasks.test.rates import Series
 
 _WORTH = 1.0
@@ -40,16 +42,19 @@ class Hunt(Case):
 
     revert: bool = False
     ahead: Ahead | None = None
-    _beside: list[Commit] = field(default_factory=list)
+    _upcoming: Callable[[], Iterable[Commit]] = field(default=tuple, init=False)
     _prices: dict[CommitId, float] = field(default_factory=dict)
     _installed: set[str] = field(default_factory=set)
 
-    def meanwhile(self) -> None:
+    def meanwhile(self, kernel: Manifest | None) -> None:
         """Two builds at once would take as long as one after the other, and the one that is needed
         would be late: so the next ones begin when it is done.
         """
-        if self.ahead and self._beside:
-            self.ahead.prepare(self._beside)
+        super().meanwhile(kernel)
+        if self.ahead and self.forecast.knows and (beside := list(self._upcoming())):
+            self._upcoming = tuple
+            self.view.build_ahead(beside)
+            self.ahead.prepare(beside)
 
     def run(self) -> State:
         """The whole bisect, or what is left of it. Raises UserError, InfraError."""
@@ -100,7 +105,9 @@ class Hunt(Case):
             about, word = self.about[commit], begin.terms.word(wanted)
             if self.ahead:  # the next end is built while this one boots
                 self.ahead.prepare((self.about[c] for c, _ in ends[number:][:1]), now=about)
+            self._upcoming = self._first_ones if number == len(ends) else tuple
             found = self.test(about, why=f"the {word} end")
+            self._upcoming = tuple
             if found is not wanted and commit == begin.bad and self._on_pinned():
                 say(f"  not {word} on the pinned world: each commit on its own from here")
                 self._unpin()
@@ -166,25 +173,24 @@ class Hunt(Case):
             search = self.replayed(place)
             if search.done:
                 break
-            self._installed = {made.commit for made in self.store.all("install")}
+            self._look_again()
             known = self._known(search)
             if known:
                 self.test(self.about[known], why="its verdict is known", search=search)
                 if self._shows_otherwise(place, known, knew=knew):
                     return self.state
                 continue
-            self._prices.clear()  # what was built since makes others cheaper
             best = choice.choose(search, self._price, self._sound())
             if best is None:
                 break
             why = self._why(search, best)
-            if self.ahead and knew:
-                self._beside = list(self._next_ones(search, best))
-                self.view.build_ahead(self._beside)
+            if self.ahead:
                 self.ahead.prepare((), now=self.about[best.commit])
+                self.view.build_ahead(())
             self.outlook(search, best.seconds)
+            self._upcoming = partial(self._next_ones, search, best, knew=knew)
             self.test(self.about[best.commit], why=why, search=search)
-            self._beside = []
+            self._upcoming = tuple
             if self._shows_otherwise(place, best.commit, knew=knew):
                 return self.state
             left = self.replayed(place)
@@ -278,11 +284,37 @@ class Hunt(Case):
             return frozenset()
         return frozenset(CommitId(made.commit) for made in self.store.all("kernel"))
 
-    def _next_ones(self, search: Search, best: choice.Choice) -> Iterator[Commit]:
-        """What will be tested after this one, the likelier first."""
-        for one in choice.prepared(search, best, self._price):
+    def _first_ones(self) -> Iterator[Commit]:
+        """What the search begins with, if the ends are what they are said to be."""
+        self._look_again()
+        search = self.replayed(self.folded())
+        best = choice.choose(search, self._price, self._sound())
+        if best and not self._known(search):
+            yield from self._worth_it([best])
+
+    def _next_ones(self, search: Search, best: choice.Choice, *, knew: bool) -> Iterator[Commit]:
+        """What will be tested after this one, the likelier first. The first trace tells which of
+        what is left cannot matter.
+        """
+        root: CommitId | None = best.root
+        if not knew:
+            self._look_again()
+            place = self.folded()
+            search, root = self.replayed(place), place.place[best.commit]
+        if root in search.open:
+            yield from self._worth_it(
+                choice.prepared(search, replace(best, root=root), self._price)
+            )
+
+    def _worth_it(self, some: Iterable[choice.Choice]) -> Iterator[Commit]:
+        for one in some:
             if one.seconds > self.forecast.test_seconds + _WORTH:
                 yield self.about[one.commit]
+
+    def _look_again(self) -> None:
+        """What was built since makes others cheaper."""
+        self._installed = {made.commit for made in self.store.all("install")}
+        self._prices.clear()
 
     def _settled(self, culprit: Culprit) -> bool:
         """Whether it stays. What clean builds say otherwise stands, and the search goes on."""

@@ -32,6 +32,8 @@ Fit = Literal["reused", "aligned", "own", "image", ""]
 its own as every commit, the VM's. "" where none was chosen.
 """
 
+Built = Callable[[Manifest | None], None]
+
 _DIGITS = 12
 """Digits of a digest that are shown."""
 
@@ -105,10 +107,10 @@ class Prober:
         return known
 
     def probe(
-        self, commit: Commit, *, again: int = 0, built: Callable[[], None] = lambda: None
+        self, commit: Commit, *, again: int = 0, built: Built = lambda _kernel: None
     ) -> Finding:
         """Build, boot and judge a commit. `again` counts further runs of the same contents; `built`
-        is called once it is built, and the builder has nothing to do.
+        is called with its kernel once all is built, and the builder has nothing to do.
 
         Raises UserError for what concerns the lab and not the commit, InfraError when the host
         failed.
@@ -168,7 +170,7 @@ class Prober:
             return found.verdict.mismatch and found.outcome is Outcome.BAD
         return found.verdict.mismatch or bool(self._misfits(world, found.commit))
 
-    def _on(self, commit: Commit, world: World, again: int, built: Callable[[], None]) -> Finding:
+    def _on(self, commit: Commit, world: World, again: int, built: Built) -> Finding:
         started = time.monotonic()
         want = key.wanted(self.lab, "install", commit, world)
         name = world.short if isinstance(world, Commit) else world or commit.short
@@ -187,12 +189,12 @@ class Prober:
                 build_seconds=0.0 if failed else time.monotonic() - started,
             )
         build_seconds = 0.0 if known else time.monotonic() - started
-        built()
         want = key.wanted(self.lab, "install", commit, world)  # inputs may have been found
+        kernel = self.store.get("kernel", want.on[0].key)
+        built(kernel)
         told = trial.verdict_on(self.lab, self.store, want, self.vm, request, again=again)
         new = told.finished > time.time() - (time.monotonic() - started)
         inherited = not new and told.commit != commit.id
-        kernel = self.store.get("kernel", want.on[0].key)
         return Finding(
             commit=commit,
             outcome=told.outcome,
