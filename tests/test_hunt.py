@@ -573,3 +573,13 @@ def test_what_is_tested_was_built_while_the_one_before_it_was(make, believed):
     first, *rest = [told.commit for told in hunt.state.told]
     assert first not in hunt.ahead.wanted
     assert set(rest) <= set(hunt.ahead.wanted)
+
+
+def test_what_is_built_of_ends_that_are_believed_is_learned_from(make, monkeypatch):
+    hunt, table, _ = make(from_number(5), believed=True, prove=False)
+    monkeypatch.setattr(Store, "get", lambda _store, kind, _key: kind)
+    learned: list[str] = []
+    hunt.forecast = Foreseen(table=table)
+    hunt.forecast.learn = learned.append
+    hunt.run()
+    assert learned == ["kernel", "kernel"]

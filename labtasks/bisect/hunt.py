@@ -100,6 +100,8 @@ class Hunt(Case):
             ends.reverse()
         if self.believed:  # a fork is no end, and git too tests those
             ends = [(c, v) for c, v in ends if c not in (*begin.goods, begin.bad)]
+            for commit in (*begin.goods, begin.bad):  # what is built of them tells what matters
+                self._learn(commit, self.prober.world_for(self.about[commit])[0])
         ends = [(c, v) for c, v in ends if c not in told or told[c].verdict is not v]
         for number, (commit, wanted) in enumerate(ends, 1):
             about, word = self.about[commit], begin.terms.word(wanted)
@@ -149,14 +151,17 @@ class Hunt(Case):
         if world:
             commit = self.lab.repository.commit
             base: World = "image" if world == "image" else None if own else commit(world)
-            want = key.wanted(self.lab, "kernel", self.about[told.commit], base)
-            kernel = self.store.get(want.kind, want.key)
-            if kernel:
-                self.forecast.learn(kernel)
+            self._learn(told.commit, base)
         if own and told.digest:
             about = self.about[told.commit]
             if self.prober.world_for(about)[1]:  # its own world was built: others may fit it
                 self.prober.aligned[about.id] = about
+
+    def _learn(self, commit: CommitId, world: World) -> None:
+        """What a commit's kernel on this world tells, if the store has it."""
+        want = key.wanted(self.lab, "kernel", self.about[commit], world)
+        if kernel := self.store.get(want.kind, want.key):
+            self.forecast.learn(kernel)
 
     def _unpin(self) -> None:
         """Each commit on its own world from here."""
