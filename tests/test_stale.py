@@ -248,17 +248,27 @@ def test_a_store_whose_times_of_change_are_others_is_believed(make_lab, repo):
 
 
 def test_no_base_where_git_writes_files_by_other_rules(make_lab, repo):
+    """Attributes that have no say in what is written do not count, unless others above have."""
     repo.write("Makefile", "all: $(O)/k\n$(O)/k: a\n\tcp a $(O)/k\n")
     repo.write("a", "as it was\n")
+    repo.write(".gitattributes", "*.h diff=cpp\n")
     repo.commit("one", tag="one")
+    repo.write(".gitattributes", "*.c diff=cpp\n")
+    repo.commit("idle", tag="idle")
     repo.write(".gitattributes", "a eol=crlf\n")
     repo.commit("two", tag="two")
+    repo.write("d/.gitattributes", "a -text\n")
+    repo.commit("three", tag="three")
     lab = make_lab(repo=repo)
     (lab.directory / "tiny.toml").write_text(RECIPE)
-    said = lab.doit("kernel:one", "kernel:two")
-    one = repo.git("rev-parse", "--short=12", "one").strip()
-    told = f": clean: git writes files by other rules than those of kernel:{one}: .gitattributes"
-    assert said.lines(told), said.text
+    said = lab.doit("kernel:one", "kernel:idle", "kernel:two", "kernel:three")
+    ids = {
+        ref: repo.git("rev-parse", "--short=12", ref).strip() for ref in ("idle", "two", "three")
+    }
+    told = ": clean: git writes files by other rules than those of kernel:"
+    assert said.lines(f"kernel:{ids['idle']}: is kernel:\\w+ .trace"), said.text
+    assert said.lines(f"kernel:{ids['two']}{told}"), said.text
+    assert said.lines(f"kernel:{ids['three']}{told}"), said.text
 
 
 FOLDERS: tuple[dict[str, str | None], ...] = (

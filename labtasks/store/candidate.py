@@ -172,7 +172,8 @@ def _weigh(
 ) -> Candidate | str:
     """What stands between an artifact and what is wanted; why it cannot be built on, if so."""
     manifest, diff = near.manifest, near.diff
-    if source.rules_changed(diff):
+    built_from = TreeId(manifest.built_from)
+    if source.rules_changed(lab.repository, built_from, want.commit.tree, diff):
         return f"git writes files by other rules than those of {manifest.name}: .gitattributes"
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     obj = [] if want.kind == "install" else _below_changes(store, manifest, below)

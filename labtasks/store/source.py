@@ -33,6 +33,8 @@ EPOCH = 946_684_800 * 10**9
 _REWRITES = re.compile(rb"eol=crlf|working-tree-encoding=|filter=|\bident\b")
 """Attributes by which git may write a file otherwise than it is committed."""
 
+_RULES = ".gitattributes"
+
 _CANDIDATES = 8
 """How many earlier checkouts are compared with the one that is wanted."""
 
@@ -92,17 +94,28 @@ def _nearest(lab: Lab, store: Store, want: Wanted) -> tuple[Manifest | None, tup
     known = lab.repository.existing(TreeId(m.tree) for m in able) if able else ()
     for manifest in [m for m in able if m.tree in known][:_CANDIDATES]:
         with contextlib.suppress(UserError):  # git may have thrown the tree away since
-            diff = lab.repository.diff(TreeId(manifest.tree), want.commit.tree)
-            if not rules_changed(diff):
+            old, new = TreeId(manifest.tree), want.commit.tree
+            diff = lab.repository.diff(old, new)
+            if not rules_changed(lab.repository, old, new, diff):
                 diffs.append((manifest, diff))
     if not diffs:
         return None, ()
     return min(diffs, key=lambda pair: len(pair[1]))
 
 
-def rules_changed(changes: Iterable[Change]) -> bool:
-    """Whether git's own rules for writing files differ: then so may files git does not name."""
-    return any(Path(c.path).name == ".gitattributes" for c in changes)
+def rules_changed(
+    repository: Repository, old: TreeId, new: TreeId, changes: Iterable[Change]
+) -> bool:
+    """Whether git's own rules for writing files may differ: then so may files git does not name.
+    They are the same where none of the attribute files from the root to one that differs has a say
+    in what is written, neither before nor after.
+    """
+    folders = {up for c in changes if Path(c.path).name == _RULES for up in Path(c.path).parents}
+    return any(
+        _REWRITES.search(repository.read(tree, str(folder / _RULES)).encode())
+        for folder in folders
+        for tree in (old, new)
+    )
 
 
 def _whole(repository: Repository, tree: TreeId, folder: Path, index: Path) -> list[Entry]:
@@ -190,10 +203,10 @@ def _sealed(root: Path, blobs: dict[str, str]) -> list[Entry]:
 def _rewriting(root: Path, blobs: Iterable[str]) -> tuple[str, ...]:
     """The folders, as beginnings of paths, whose attributes may change what is written."""
     found = []
-    for rules in (path for path in blobs if Path(path).name == ".gitattributes"):
+    for rules in (path for path in blobs if Path(path).name == _RULES):
         file = root / rules
         if file.is_file() and not file.is_symlink() and _REWRITES.search(file.read_bytes()):
-            found.append(rules.removesuffix(".gitattributes"))
+            found.append(rules.removesuffix(_RULES))
     return tuple(found)
 
 
