@@ -48,8 +48,11 @@ from labtasks.test.testbed import Testbed
 
 PEERS = ("clean", "incremental", "ccache")
 IN_PLACE = ("incremental", "kernel")
-ONCE = ("world", "root")
+ONCE = {"world", "root"}
 """What the peer that makes only kernels makes for the first one."""
+
+GIVEN = {"kernel", "root"}
+"""What is taken from a lab that has it: a kernel lies over its world."""
 
 ENDS = ("believed", "tested")
 PARTS = ("world", "kernel", "root", "install")
@@ -164,20 +167,22 @@ def _peer(scratch: Path, job: Job, name: str, enough: float) -> Row:
     ends = [run(["git", "rev-parse", f"{ref}^{{commit}}"], origin).strip() for ref in refs]
     words = [sys.executable, str(Path(__file__)), "--step", name, str(here), str(tree)]
     cpu, started = _cpu(), time.monotonic()
-    (tree / "until").write_text(str(started + enough))
+    (tree / "until").write_text(str(math.inf))
     for commit in ends if job.ends == "tested" else ():
         run(["git", "checkout", "-q", commit], tree / "src")
         subprocess.run(words, env={**os.environ, "PYTHONPATH": str(PROJECT)}, check=False)
     told = (tree / "steps").read_text().split() if job.ends == "tested" else ["0", "1"]
     if told != ["0", "1"]:
         sys.exit(f"the ends are not good and bad to {name}: {told}")
+    (tree / "until").write_text(str(started + enough))
     run(["git", "bisect", "start", ends[1], ends[0]], tree / "src")
     search = ["git", "bisect", "run", *words]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     ended = subprocess.run(
         search, cwd=tree / "src", env=env, capture_output=True, text=True, check=False
     )
-    if ended.returncode and time.monotonic() < started + enough:
+    stopped = (tree / "stopped").exists()
+    if ended.returncode and not stopped:
         sys.exit(f"git bisect run: status {ended.returncode}\n{ended.stdout}{ended.stderr}")
     wall, cpu = time.monotonic() - started, _cpu() - cpu
     steps = (tree / "steps").read_text().split()
@@ -190,7 +195,7 @@ def _peer(scratch: Path, job: Job, name: str, enough: float) -> Row:
         boots=sum(code != "125" for code in steps),
         bytes=_size(tree, but=tree / "src" / ".git"),
         culprit=None
-        if ended.returncode
+        if stopped
         else run(["git", "rev-parse", "refs/bisect/bad"], tree / "src").strip(),
     )
 
@@ -212,16 +217,18 @@ def _give(job: Job, tree: Path) -> None:
     given = labs.load(job.given)
     store = Store(given.cache)
     commit = run(["git", "rev-parse", f"{job.good}^{{commit}}"], tree / "src").strip()
-    for part in ("kernel", "root"):  # a kernel lies over its world
+    for part in GIVEN & given.recipe.parts.keys():
         (made,) = (one for one in store.all(part) if one.commit == commit)
-        layer.copy_out(store.layers, made.stack if part == "root" else made.whole, tree / "obj")
-    for part in ONCE:
+        stack = made.stack if part == "root" else made.whole
+        layer.copy_out(store.layers, stack, _objects(given, tree))
+    for part in ONCE & given.recipe.parts.keys():
         (tree / part).touch()
 
 
 def step(name: str, here: Path, tree: Path) -> int:
     """What `git bisect run` runs: build the commit that is checked out, boot it, judge it."""
     if time.monotonic() > float((tree / "until").read_text()):
+        (tree / "stopped").touch()
         return git_code(Outcome.ABORTED)
     code = _built_and_judged(name, labs.load(here), tree)
     with (tree / "steps").open("a") as steps:
@@ -274,9 +281,10 @@ def _objects(found: labs.Lab, tree: Path) -> Path:
 
 
 def _empty(objects: Path) -> None:
-    """All but what git keeps there."""
+    """As a checkout leaves them."""
     if (objects / ".git").exists():
         run(["git", "clean", "-qffdx"], objects)
+        run(["git", "checkout", "-q", "."], objects)
     else:
         shutil.rmtree(objects)
         objects.mkdir()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -531,22 +531,29 @@ def test_the_commands_to_see_it_again_say_how_it_was_tested(make):
 
 @dataclass(kw_only=True)
 class Foreseen:
-    """A forecast by which every commit matters and takes ten seconds; it knows so once `table` was
-    asked for one.
+    """A forecast by which all commits but the `idle` ones matter, and take `price` seconds; it
+    knows so once `table` was asked for one. `folded` counts how often that was asked.
     """
 
     table: Table
     test_seconds: float = 0.1
+    idle: Collection[str] = ()
+    price: float = 10.0
+    folded: int = 0
 
     @property
     def knows(self) -> bool:
         return bool(self.table.asked)
 
-    def cannot_matter(self, *_: Any, **__: Any) -> set:
-        return set()
+    def cannot_matter(self, parents: Collection[str], *_: Any, **__: Any) -> set:
+        self.folded += 1
+        return self.idle & parents.keys() if self.knows and self.idle else set()
+
+    def why_idle(self, **_: Any) -> str:
+        return "nobody reads them"
 
     def seconds(self, *_: Any, **__: Any) -> float:
-        return 10.0 if self.knows else 0.0
+        return self.price if self.knows else 0.0
 
     def clean_build(self, **_: Any) -> float:
         return 0.0
@@ -583,3 +590,25 @@ def test_what_is_built_of_ends_that_are_believed_is_learned_from(make, monkeypat
     hunt.forecast.learn = learned.append
     hunt.run()
     assert learned == ["kernel", "kernel"]
+
+
+@pytest.mark.parametrize("number", range(1, COMMITS - 1))
+def test_what_cannot_matter_may_be_all_behind_the_first_one(make, number):
+    hunt, table, ids = make(from_number(1), believed=True, prove=False, ahead=Beside())
+    hunt.forecast = Foreseen(table=table, idle=frozenset(ids[number + 1 :]))
+    assert hunt.run().culprit.commits == (ids[1],)
+
+
+def test_a_series_asks_once_what_comes_next(make):
+    hunt, table, ids = make(from_number(9), believed=True, prove=False, ahead=Beside(), repeats=6)
+    hunt.forecast = Foreseen(table=table, price=0.5)  # which is not worth a doit
+    assert hunt.run().culprit.commits == (ids[9],)
+    assert hunt.forecast.folded <= 2 + len(hunt.state.told)
+
+
+def test_a_fold_that_does_not_hold_is_told_of_once(make, capsys):
+    """While the end boots whose verdict speaks against it, nothing is said of that yet."""
+    hunt, table, ids = make(from_number(5), prove=False, ahead=Beside(), repeats=0)
+    hunt.forecast = Foreseen(table=table, idle=frozenset(ids[1:]))
+    assert hunt.run().culprit.commits == (ids[5],)
+    assert capsys.readouterr().out.count("the verdicts do not go with") == 1

@@ -257,18 +257,23 @@ def test_no_base_where_git_writes_files_by_other_rules(make_lab, repo):
     repo.commit("idle", tag="idle")
     repo.write(".gitattributes", "a eol=crlf\n")
     repo.commit("two", tag="two")
-    repo.write("d/.gitattributes", "a -text\n")
+    repo.write("d/.gitattributes", "*.bat eol=crlf\n")
+    repo.write(".gitattributes", "*.bat -text\n")
     repo.commit("three", tag="three")
+    repo.write(".gitattributes", "*.c diff=cpp\n")  # what is below has a say again
+    repo.commit("four", tag="four")
     lab = make_lab(repo=repo)
     (lab.directory / "tiny.toml").write_text(RECIPE)
-    said = lab.doit("kernel:one", "kernel:idle", "kernel:two", "kernel:three")
+    said = lab.doit("kernel:one", "kernel:idle", "kernel:two", "kernel:three", "kernel:four")
     ids = {
-        ref: repo.git("rev-parse", "--short=12", ref).strip() for ref in ("idle", "two", "three")
+        ref: repo.git("rev-parse", "--short=12", ref).strip()
+        for ref in ("idle", "two", "three", "four")
     }
-    told = ": clean: git writes files by other rules than those of kernel:"
+    told = ": clean: git may write files by other rules than those of kernel:"
     assert said.lines(f"kernel:{ids['idle']}: is kernel:\\w+ .trace"), said.text
     assert said.lines(f"kernel:{ids['two']}{told}"), said.text
     assert said.lines(f"kernel:{ids['three']}{told}"), said.text
+    assert said.lines(f"kernel:{ids['four']}{told}"), said.text
 
 
 FOLDERS: tuple[dict[str, str | None], ...] = (

@@ -69,6 +69,9 @@ def test_good_and_bad_commits_are_told_apart_and_booted_once(lab):
 
 
 def test_explain_names_what_a_verdict_hangs_on(lab):
+    said = run_doit(lab, "explain", "test:bad~1").stdout
+    assert "\nkernel:" in said
+    assert "\ninstall:" not in said
     doit(lab, "test:good")
     doit(lab, "clean", "install:good")
     said = run_doit(lab, "explain", "test:good").stdout

@@ -43,16 +43,18 @@ class Hunt(Case):
     revert: bool = False
     ahead: Ahead | None = None
     _upcoming: Callable[[], Iterable[Commit]] = field(default=tuple, init=False)
-    _prices: dict[CommitId, float] = field(default_factory=dict)
-    _installed: set[str] = field(default_factory=set)
+    _prices: dict[CommitId, float] = field(default_factory=dict, init=False)
+    _installed: set[str] = field(default_factory=set, init=False)
 
     def meanwhile(self, kernel: Manifest | None) -> None:
         """Two builds at once would take as long as one after the other, and the one that is needed
         would be late: so the next ones begin when it is done.
         """
         super().meanwhile(kernel)
-        if self.ahead and self.forecast.knows and (beside := list(self._upcoming())):
-            self._upcoming = tuple
+        if not self.ahead or not self.forecast.knows:
+            return
+        upcoming, self._upcoming = self._upcoming, tuple  # a series asks once
+        if beside := list(upcoming()):
             self.view.build_ahead(beside)
             self.ahead.prepare(beside)
 
@@ -67,6 +69,13 @@ class Hunt(Case):
 
     def folded(self) -> Graph:
         """The commits in question, those that cannot matter folded into their parents' classes."""
+        place = self._folding()
+        if place is None:
+            say("bisect: the verdicts do not go with the commits that cannot matter: all count")
+        return place or graph.graph(self.parents)
+
+    def _folding(self) -> Graph | None:
+        """The same; None where what was found cannot be with these folded."""
         if self._unfolded:
             return graph.graph(self.parents)
         own = self.prober.world is None
@@ -74,9 +83,8 @@ class Hunt(Case):
         place = graph.graph(self.parents, idle)
         try:
             self.replayed(place)
-        except UserError:  # what was found cannot be where these are folded
-            say("bisect: the verdicts do not go with the commits that cannot matter: all count")
-            return graph.graph(self.parents)
+        except UserError:
+            return None
         return place
 
     def as_folded(self) -> Graph:
@@ -168,6 +176,8 @@ class Hunt(Case):
         why = "the bad end is not bad on the pinned one"
         self.prober = replace(self.prober, world=None, because=why)
         if self.ahead:
+            self.ahead.stop()
+            self.view.build_ahead(())
             self.ahead.prober = self.prober
 
     def _search(self) -> State:
@@ -292,21 +302,21 @@ class Hunt(Case):
     def _first_ones(self) -> Iterator[Commit]:
         """What the search begins with, if the ends are what they are said to be."""
         self._look_again()
-        search = self.replayed(self.folded())
-        best = choice.choose(search, self._price, self._sound())
-        if best and not self._known(search):
-            yield from self._worth_it([best])
+        if place := self._folding():
+            search = self.replayed(place)
+            best = choice.choose(search, self._price, self._sound())
+            if best and not self._known(search):
+                yield from self._worth_it([best])
 
     def _next_ones(self, search: Search, best: choice.Choice, *, knew: bool) -> Iterator[Commit]:
         """What will be tested after this one, the likelier first. The first trace tells which of
         what is left cannot matter.
         """
+        self._look_again()
         root: CommitId | None = best.root
-        if not knew:
-            self._look_again()
-            place = self.folded()
+        if not knew and (place := self._folding()):
             search, root = self.replayed(place), place.place[best.commit]
-        if root in search.open:
+        if root in search.testable:
             yield from self._worth_it(
                 choice.prepared(search, replace(best, root=root), self._price)
             )
@@ -317,7 +327,7 @@ class Hunt(Case):
                 yield self.about[one.commit]
 
     def _look_again(self) -> None:
-        """What was built since makes others cheaper."""
+        """See what is installed by now, and price anew: what was built makes others cheaper."""
         self._installed = {made.commit for made in self.store.all("install")}
         self._prices.clear()
 

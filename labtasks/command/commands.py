@@ -66,8 +66,8 @@ class Explain(_Ask):
     name = "explain"
     doc_purpose = "why an artifact was built, skipped, or would be"
     doc_description = (
-        "Prints every input of its key, and which rung of the ladder held or would hold. "
-        "0: answered; 3: the question was wrong."
+        "Prints every input of its key, and which rung of the ladder held or would hold; of "
+        "test:REF what the verdict hangs on. 0: answered; 3: the question was wrong."
     )
     kinds = (*KINDS, "test")
 

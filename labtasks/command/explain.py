@@ -56,10 +56,10 @@ def explain_test(lab: Lab, store: Store, want: Wanted, vm: str) -> Iterator[str]
     root = store.get(below.kind, below.key) if below else None
     if install is None or (below and root is None):
         yield "not tested: what it boots is not in the store"
-        for part, made in ((below, root), (want, install)):
-            if part and not made:
-                yield ""
-                yield from explain(lab, store, part)
+        parts = [part for part in (want.on[0].base, want.on[0], below) if part]
+        for part in [p for p in parts if not store.get(p.kind, p.key)] or [want]:
+            yield ""
+            yield from explain(lab, store, part)
         return
     inputs = verdict.inputs_of(lab, vm, root, install)
     key = verdict.key_of(inputs)
@@ -69,7 +69,7 @@ def explain_test(lab: Lab, store: Store, want: Wanted, vm: str) -> Iterator[str]
         return
     yield "not tested"
     if held := verdict.every(store):
-        nearest = min(held, key=lambda one: len(list(_inputs(inputs, one.inputs))))
+        nearest = min(held, key=lambda one: (len(list(_inputs(inputs, one.inputs))), -one.finished))
         yield f"what differs from test:{short(nearest.commit)}:{nearest.vm}, {nearest.outcome}:"
         yield from _inputs(inputs, nearest.inputs)
 
@@ -124,7 +124,9 @@ def _ahead(lab: Lab, store: Store, want: Wanted) -> Iterator[str]:
     base = store.get(want.base.kind, want.base.key) if want.base else None
     if want.base and not base:
         yield f"  {want.base.name} is not in the store either: it comes first"
-        first = artifact.decide(lab, store, want.base, None)
+        under = want.base.base
+        held = store.get(under.kind, under.key) if under else None
+        first = artifact.decide(lab, store, want.base, held)
         yield f"  {want.base.name} would be: {first.rung}: {first.why}"
         if first.rung not in ("cutoff", "trace") or first.base is None:
             yield from _others(store, want)

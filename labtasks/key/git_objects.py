@@ -220,7 +220,7 @@ class Objects:
         return {path: blob for path, (_, blob) in wanted.items()}
 
     def _checkout(self, into: Path, env: dict[str, str]) -> None:
-        config = ("core.autocrlf=false", *_PARALLEL)
+        config = ("core.autocrlf=false", "core.eol=lf", *_PARALLEL)
         options = [word for setting in config for word in ("-c", setting)]
         try:
             self._git(*options, f"--work-tree={into}", "checkout-index", "-a", "-f", env=env)

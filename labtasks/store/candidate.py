@@ -92,8 +92,8 @@ def candidates(
     lab: Lab, store: Store, want: Wanted, below: Below | None
 ) -> tuple[list[Candidate], str]:
     """What the store holds of the family, the likeliest bases first; one that proves to be the
-    wanted artifact ends the list. And why the likeliest of those is none on which nothing can be
-    built, "" if all are.
+    wanted artifact ends the list. And why the likeliest of what nothing can be built on is no
+    base, "" if there is none.
     """
     weighed: list[Candidate] = []
     unfit = ""
@@ -174,7 +174,7 @@ def _weigh(
     manifest, diff = near.manifest, near.diff
     built_from = TreeId(manifest.built_from)
     if source.rules_changed(lab.repository, built_from, want.commit.tree, diff):
-        return f"git writes files by other rules than those of {manifest.name}: .gitattributes"
+        return f"git may write files by other rules than those of {manifest.name}: .gitattributes"
     changes: list[Change] = [(c.status, f"src/{c.path}") for c in diff]
     obj = [] if want.kind == "install" else _below_changes(store, manifest, below)
     hidden = [path.removeprefix("obj/") for _, path in obj]

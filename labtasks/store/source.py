@@ -107,15 +107,17 @@ def rules_changed(
     repository: Repository, old: TreeId, new: TreeId, changes: Iterable[Change]
 ) -> bool:
     """Whether git's own rules for writing files may differ: then so may files git does not name.
-    They are the same where none of the attribute files from the root to one that differs has a say
-    in what is written, neither before nor after.
+    They are the same where no attribute file of either tree has a say in what is written.
     """
-    folders = {up for c in changes if Path(c.path).name == _RULES for up in Path(c.path).parents}
-    return any(
-        _REWRITES.search(repository.read(tree, str(folder / _RULES)).encode())
-        for folder in folders
+    if all(Path(c.path).name != _RULES for c in changes):
+        return False
+    rules = {
+        (tree, path)
         for tree in (old, new)
-    )
+        for path in repository.files(tree)
+        if path.rpartition("/")[2] == _RULES
+    }
+    return any(_REWRITES.search(repository.read(*one).encode()) for one in rules)
 
 
 def _whole(repository: Repository, tree: TreeId, folder: Path, index: Path) -> list[Entry]:
