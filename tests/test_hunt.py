@@ -561,15 +561,19 @@ class Foreseen:
 
 @dataclass(kw_only=True)
 class Beside:
-    """Writes down which commits are wanted ahead while another one is tested."""
+    """Writes down which commits are wanted ahead while another one is tested, and how many were
+    when it was stopped.
+    """
 
     wanted: list[str] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+    prober: Any = None
 
     def prepare(self, commits: Iterable[Commit], **_: Any) -> None:
         self.wanted += [one.id for one in commits]
 
     def stop(self) -> None:
-        pass
+        self.stopped.append(len(self.wanted))
 
 
 @pytest.mark.parametrize("believed", [True, False])
@@ -612,3 +616,15 @@ def test_a_fold_that_does_not_hold_is_told_of_once(make, capsys):
     hunt.forecast = Foreseen(table=table, idle=frozenset(ids[1:]))
     assert hunt.run().culprit.commits == (ids[5],)
     assert capsys.readouterr().out.count("the verdicts do not go with") == 1
+
+
+def test_what_is_built_ahead_on_a_pinned_world_goes_with_the_pin(make):
+    hunt, table, ids = make(
+        lambda n, world: Outcome.BAD if n >= 7 and world is None else Outcome.GOOD,
+        pinned=True, prove=False, ahead=Beside(),
+    )  # fmt: skip
+    hunt.forecast = Foreseen(table=table)
+    assert hunt.run().culprit.commits == (ids[7],)
+    on_pinned = 2  # the bad end, and what would come behind it
+    assert hunt.ahead.stopped[0] == on_pinned
+    assert hunt.ahead.prober.world is None
