@@ -72,7 +72,7 @@ BROKEN = "sys/kern/kern_acct.c"
 
 def history(repo: Repo) -> None:
     """Commits in an order that is always the same, a merge among them, tagged good to bad."""
-    repo.git("tag", "good")
+    repo.git("tag", "-f", "good")
     lines = [(kind, path) for kind, paths in KINDS.items() for path in paths]
     random.Random(14).shuffle(lines)  # noqa: S311
     for number, (kind, path) in enumerate(lines):
@@ -91,7 +91,7 @@ def history(repo: Repo) -> None:
             freebsd.commit(repo, "mended: accounting", (BROKEN, r"#error not yet\n", ""))
         elif number == len(lines) * 4 // 5:
             freebsd.commit(repo, "user.h: Another member", *ABI)
-    repo.git("tag", "bad")
+    repo.git("tag", "-f", "bad")
 
 
 @pytest.fixture(scope="module")
