@@ -628,3 +628,18 @@ def test_what_is_built_ahead_on_a_pinned_world_goes_with_the_pin(make):
     on_pinned = 2  # the bad end, and what would come behind it
     assert hunt.ahead.stopped[0] == on_pinned
     assert hunt.ahead.prober.world is None
+
+
+@pytest.mark.parametrize(
+    ("repeats", "bad_end", "runs"),
+    [
+        (1, Series(), 1),
+        (6, Series(), 3.7),
+        (0, Series(fails=9), 1),
+        (0, Series(fails=3, passes=7), 12),
+    ],
+)
+def test_a_test_costs_what_its_runs_cost(repeats, bad_end, runs):
+    decider = Decider(terms=Start(goods=("a",), bad="b", vm="test").terms, repeats=repeats)
+    decider.learn(bad_end)
+    assert decider.expected_runs == pytest.approx(runs, abs=0.5)

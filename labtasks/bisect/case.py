@@ -141,7 +141,7 @@ class Case:
             self.forecast.learn(kernel)
 
     def _probed(self, commit: Commit, number: int) -> Finding:
-        """One run of a commit; later forecasts know how long it took."""
+        """One run of a commit; later forecasts know how long a test takes."""
         try:
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
         except InfraError as error:  # says nothing of the commit: a host may come to itself
@@ -149,7 +149,7 @@ class Case:
             time.sleep(_RECOVERS)
             found = self.prober.probe(commit, again=number, built=self.meanwhile)
         if found.verdict:
-            self.forecast.test_seconds = found.verdict.seconds
+            self.forecast.test_seconds = found.verdict.seconds * self.decider.expected_runs
         return found
 
     def write(

@@ -126,7 +126,7 @@ class Forecast:
         self._worlds = Outlook(lab=lab, store=store, kind="world")
         roots = Outlook(lab=lab, store=store, kind="root") if "root" in lab.recipe.parts else None
         self._below = [self._worlds, *([roots] if roots else [])]
-        self.test_seconds = 0.1
+        self.test_seconds = 0.1  # of all runs that a verdict takes
 
     @property
     def knows(self) -> bool:

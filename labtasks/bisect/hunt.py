@@ -154,7 +154,7 @@ class Hunt(Case):
             if pinned:  # the rules had not asked for its own
                 self._unpin()
         runs = max(1, told.fails + told.passes)
-        tested = float(told.facts.get("test_seconds", 0)) / runs
+        tested = float(told.facts.get("test_seconds", 0)) / runs * self.decider.expected_runs
         self.forecast.test_seconds = tested or self.forecast.test_seconds
         if world:
             commit = self.lab.repository.commit

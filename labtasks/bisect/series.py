@@ -6,6 +6,7 @@ Knows the arithmetic of flaky tests, and is given what runs a test.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -80,6 +81,15 @@ class Decider:
     def needed(self) -> int:
         """Runs in a row that must pass before a commit is taken for good."""
         return self.repeats or rates.passes_needed(self.rates, self.error)
+
+    @property
+    def expected_runs(self) -> float:
+        """Runs until a commit is decided, if it is as likely good as bad: all that are needed, or
+        up to the first that fails.
+        """
+        needed, fails = self.needed, math.exp(self.rates.if_bad(Series(fails=1)))
+        up_to_one = (1 - (1 - fails) ** needed) / fails
+        return (needed + up_to_one) / 2
 
     def told(self, series: Series, *, bad_end: bool) -> str:
         """What a series came to, for a person; nothing where one run decides."""
