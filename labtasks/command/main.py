@@ -69,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
         unheard()
         return Code.REFUSED
     except OSError as error:
-        sys.stderr.write(f"labtasks: {error.filename}: {error.strerror}\n")
+        sys.stderr.write(f"labtasks: {error.filename or 'this directory'}: {error.strerror}\n")
         return Code.REFUSED
     return 0
 
