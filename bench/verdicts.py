@@ -41,6 +41,7 @@ from labtasks.ground import process
 from labtasks.key.key import root_under, wanted
 from labtasks.lab import lab as labs
 from labtasks.lab.binding import late
+from labtasks.site import ssh
 from labtasks.store.store import Manifest, Store
 from labtasks.test.judge import Ended, Outcome, described, judge
 from labtasks.test.verdict import Verdict
@@ -220,6 +221,7 @@ def by_hand(bed: Bed, argv: list[str], root: str, made: str) -> None:
         names = {
             "root": root, "boot": made, "run": f"{folder}/run", "test": f"{folder}/test",
             "nonce": nonce, "sha": "byhand", "way": test.run, "jobs": str(bed.found.jobs),
+            "image": "''", "key": str(ssh.public(bed.found.key_file)),
         }  # fmt: skip
         env = {"PATH": process.PATH}
         for text in guest.steps:
